@@ -1,0 +1,100 @@
+"""Finds the process that shows where a job's container belongs, and places it.
+
+Used by the step's hook, as root.  The job's extern step (PrologFlags=Contain)
+holds one idle process of Slurm's for as long as the job lasts; a process moved
+into its groups is killed by Slurm when the job ends (DESIGN D6, D7).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cgroup import files, paths
+from cgroup.paths import Membership
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A process of Slurm's in the groups that a container shall join."""
+
+    pid: int
+    start_time: int  # clock ticks since boot: with the pid, it names the process
+
+    def is_alive(self) -> bool:
+        return start_time(self.pid) == self.start_time
+
+
+def start_time(pid: int) -> int | None:
+    """When the process started (ticks since boot); None when there is none.
+
+    Field 22 of /proc/PID/stat, proc(5); the name in field 2 may hold anything,
+    so fields are counted behind its last `)`.
+    """
+    try:
+        fields = files.read_proc(pid, "stat").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in ("Z", "X") else int(fields[19])
+
+
+def memberships(pid: int | str) -> tuple[Membership, ...]:
+    return paths.parse_memberships(files.read_proc(pid, "cgroup"))
+
+
+def hierarchies() -> dict[tuple[str, ...], Path]:
+    return paths.parse_hierarchies(files.read_proc("self", "mountinfo"))
+
+
+def slurm_groups(pid: int) -> list[Path]:
+    """The groups that Slurm made and the process is in, as directories.
+
+    Every v1 hierarchy that Slurm uses, or the one v2 leaf.
+    """
+    mounted = hierarchies()
+    return [
+        mounted[m.controllers] / m.path.lstrip("/")
+        for m in memberships(pid)
+        if m.controllers in mounted and paths.is_slurms(m.path)
+    ]
+
+
+def _executable(pid: int | str) -> str | None:
+    try:
+        return os.readlink(files.PROC / str(pid) / "exe")
+    except OSError:
+        return None
+
+
+def find_extern() -> Anchor | None:
+    """The extern step's process of the job that this process works for.
+
+    This process must be slurmstepd's child (same program, same groups).  The
+    extern step's own slurmstepd is not wanted, nor its child before execve.
+    """
+    own_program = _executable("self")
+    mounted = hierarchies()
+    for membership in memberships("self"):
+        group = paths.extern_step(membership.path)
+        if not group or membership.controllers not in mounted:
+            continue
+        for pid in files.pids_below(mounted[membership.controllers] / group.lstrip("/")):
+            started = start_time(pid)
+            if started is not None and _executable(pid) not in (None, own_program):
+                return Anchor(pid, started)
+    return None
+
+
+def place(pid: int, anchor: Anchor) -> list[Path]:
+    """Move `pid` into the anchor's groups; returns them.
+
+    Raises OSError when a group refuses, LookupError when the anchor has ended
+    or is in no group of Slurm's.
+    """
+    groups = slurm_groups(anchor.pid)
+    if not groups or not anchor.is_alive():
+        raise LookupError(f"process {anchor.pid} is in no group of Slurm's, or has ended")
+    for group in groups:
+        files.write_pid(group, pid)
+    return groups

@@ -1,0 +1,182 @@
+"""Between the C shim and the hooks: the request comes in, records go out.
+
+Runs as root in the child that hook.c forked, once per hook.  The contract is
+spank_plugin/bridge.h: one record a packet, a type byte and its payload.  No
+exception passes into C: what is no SockerError is logged with its traceback
+and reported as an internal error.
+"""
+
+from __future__ import annotations
+
+import array
+import socket
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from pycontrol.errors import SockerError
+
+ABI = 1
+HOOK_OK = 83
+STEP_START = 1
+JOB_EPILOG = 2
+
+
+@dataclass(frozen=True)
+class JobFacts:
+    """What Slurm says of the job on this node."""
+
+    job_id: int
+    uid: int
+    node: str
+    state_root: Path
+    plugin_args: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StepFacts(JobFacts):
+    """What Slurm says of a step; `options` are the user's, as (name, value)."""
+
+    step_id: int
+    gid: int
+    groups: tuple[int, ...]
+    cwd: str
+    env: dict[str, str]
+    argv: tuple[str, ...]
+    options: tuple[tuple[str, str], ...]
+
+
+def printable(text: str) -> str:
+    """One line without control characters: texts may quote images and registries."""
+    return "".join(c if c.isprintable() else "?" for c in text.replace("\n", " "))
+
+
+class Channel:
+    """Sends records to the shim."""
+
+    def __init__(self, connection: socket.socket):
+        self._socket = connection
+        self._records = 0
+
+    def _send(self, kind: str, *fields: str) -> None:
+        payload = b"\0".join(field.encode(errors="surrogateescape") for field in fields)
+        self._socket.send(kind.encode() + payload)
+        self._records += 1
+
+    def tell(self, text: str) -> None:
+        """Show the user a line."""
+        self._send("T", printable(text))
+
+    def log(self, text: str) -> None:
+        """Write a line to the node's log."""
+        self._send("L", printable(text))
+
+    def ask_for_time(self, seconds: int) -> None:
+        """Move the deadline to `seconds` from now."""
+        self._send("D", str(seconds))
+
+    def set_variable(self, name: str, value: str) -> None:
+        self._send("V", f"{name}={value}")
+
+    def remove_variable(self, name: str) -> None:
+        self._send("U", name)
+
+    def mount(self, flags: str, source: str, target: str) -> None:
+        """Flags: 'r' read-only, 'd' devices work, 'o' optional."""
+        self._send("M", flags, source, target)
+
+    def workdir(self, path: str) -> None:
+        """One more candidate; tasks start in the first they can enter."""
+        self._send("W", path)
+
+    def read_only_root(self) -> None:
+        self._send("R")
+
+    def namespace(self, descriptor: int) -> None:
+        """Hand over the container's mount namespace."""
+        rights = array.array("i", [descriptor])
+        self._socket.sendmsg([b"N"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        self._records += 1
+
+    def fail(self, text: str) -> None:
+        self._send("F", printable(text))
+
+    def succeed(self) -> None:
+        """The last record: how many came before it."""
+        self._send("K", str(self._records))
+
+
+def _text(ffi, pointer) -> str:
+    return ffi.string(pointer).decode(errors="surrogateescape")
+
+
+def _strings(ffi, array_pointer) -> tuple[str, ...]:
+    found: list[str] = []
+    while array_pointer != ffi.NULL and array_pointer[len(found)] != ffi.NULL:
+        found.append(_text(ffi, array_pointer[len(found)]))
+    return tuple(found)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
+
+
+def job_facts(ffi, request) -> JobFacts:
+    return JobFacts(**_job_fields(ffi, request))
+
+
+def _job_fields(ffi, request) -> dict:
+    return {
+        "job_id": int(request.job_id),
+        "uid": int(request.uid),
+        "node": _text(ffi, request.node),
+        "state_root": Path(_text(ffi, request.state_directory)),
+        "plugin_args": _strings(ffi, request.plugin_args),
+    }
+
+
+def step_facts(ffi, request) -> StepFacts:
+    return StepFacts(
+        **_job_fields(ffi, request),
+        step_id=int(request.step_id),
+        gid=int(request.gid),
+        groups=tuple(int(request.groups[i]) for i in range(request.group_count)),
+        cwd=_text(ffi, request.cwd),
+        env=dict(_pair(entry) for entry in _strings(ffi, request.env)),
+        argv=_strings(ffi, request.argv),
+        options=tuple(_pair(entry) for entry in _strings(ffi, request.options)),
+    )
+
+
+def _run_hook(ffi, request, channel: Channel) -> None:
+    from pycontrol import hooks  # an import error is reported like any other
+
+    if request.hook == STEP_START:
+        hooks.step_start(step_facts(ffi, request), channel)
+    elif request.hook == JOB_EPILOG:
+        hooks.job_epilog(job_facts(ffi, request), channel)
+    else:
+        raise ValueError(f"hook {request.hook} is not known")
+
+
+def run(ffi, request, channel_fd: int) -> int:
+    """Run the hook that the request names; HOOK_OK or another exit status."""
+    channel = Channel(socket.socket(fileno=channel_fd))
+    try:
+        if request.abi != ABI:
+            raise ValueError(f"bridge.h is of ABI {request.abi}, this is {ABI}")
+        _run_hook(ffi, request, channel)
+        channel.succeed()
+    except SockerError as error:
+        channel.fail(str(error))
+        return 1
+    except Exception as error:
+        traceback.print_exc(file=sys.stderr)
+        channel.fail(
+            f"internal error ({type(error).__name__}: {error}): the log of slurmd "
+            "on this node has the details"
+        )
+        return 1
+    return HOOK_OK

@@ -1,0 +1,180 @@
+"""Makes and removes a job's container: everything that needs the engine.
+
+Runs as root in the hooks.  Imported only where a container is made or removed:
+the Docker SDK takes 0.2 s to import, and a step that finds its job's container
+running needs none of this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+
+from cgroup import place
+from cgroup.place import Anchor
+from pycontrol import engine as engines
+from pycontrol import identity, kernel, state
+from pycontrol.bridge import Channel, JobFacts
+from pycontrol.config import Config
+from pycontrol.engine import Engine, NewContainer
+from pycontrol.errors import EngineError, NodeError
+from pycontrol.image import Image
+from pycontrol.policy import ContainerSpec
+from pycontrol.pull import Puller
+from pycontrol.rootfs import Root
+from pycontrol.state import JobState, Record
+
+EXTERN_WAIT = 10  # seconds for the extern step, which starts beside the first step
+REMOVAL_WAIT = 30  # seconds for containers that are being removed
+
+
+@contextlib.contextmanager
+def connected(config: Config) -> Iterator[Engine]:
+    engine = Engine(config.engine, config.engine_timeout)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+# --- making -------------------------------------------------------------------
+
+
+def make(
+    spec: ContainerSpec, facts: JobFacts, config: Config, channel: Channel, since: float
+) -> Record:
+    """Pull if need be, then create, start, seal and place the job's container.
+
+    `since` is when the step began to ask (seconds, epoch).  Each effect
+    registers its undo at once: a failure half-way leaves no container.
+    """
+    anchor = find_anchor()
+    job = JobState(facts.state_root, facts.node, facts.job_id)
+    with connected(config) as engine, contextlib.ExitStack() as undo:
+        puller = Puller(engine, config, channel, facts.state_root, anchor.is_alive, since)
+        image = puller.provide(spec.image)
+        container = engine.create(new_container(spec, image, facts, config))
+        undo.callback(engine.remove, container)
+        record = start(engine, container, image)
+        seal(record)
+        place_in_job(record, anchor)
+        write_accounts(spec, record, job)
+        job.save(spec.image, record)
+        undo.pop_all()
+    return record
+
+
+def find_anchor() -> Anchor:
+    """Slurm's own process of the job's extern step."""
+    end = time.monotonic() + EXTERN_WAIT
+    while True:
+        anchor = place.find_extern()
+        if anchor:
+            return anchor
+        if time.monotonic() > end:
+            raise NodeError(
+                "the job has no extern step on this node to keep its container in: the "
+                "admin must set PrologFlags=Contain and ProctrackType=proctrack/cgroup"
+            )
+        time.sleep(0.05)
+
+
+def new_container(
+    spec: ContainerSpec, image: Image, facts: JobFacts, config: Config
+) -> NewContainer:
+    # The time keeps the name apart from that of one still being removed.
+    name = f"socker-{facts.node}-{facts.job_id}-{time.time_ns() // 1000:x}"
+    return NewContainer(
+        name=name,
+        image=image,
+        uid=spec.account.uid,
+        gid=spec.account.gid,
+        pause=config.pause,
+        labels={
+            **job_labels(facts),
+            engines.USER: str(spec.account.uid),
+            engines.IMAGE: spec.image.text,
+        },
+    )
+
+
+def job_labels(facts: JobFacts) -> dict[str, str]:
+    """What finds all containers of a job on this node, whatever else is lost."""
+    return {engines.JOB: str(facts.job_id), engines.NODE: facts.node}
+
+
+def start(engine: Engine, container: str, image: Image) -> Record:
+    pid = engine.start(container)
+    started = place.start_time(pid)
+    if pid <= 0 or started is None:
+        raise EngineError(f"container {container[:12]} ended at once: see Docker's log")
+    return Record(container, pid, started, image)
+
+
+def seal(record: Record) -> None:
+    """Make the container's own mounts nosuid and nodev (DESIGN D13).
+
+    Whoever reached them through /proc/PID/root would else find the image's
+    device nodes working.  In a child: this process stays where it is.
+    """
+    namespace = state.open_namespace(record)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            kernel.enter_mount_namespace(namespace)
+            kernel.forbid_setuid_and_devices("/")
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(namespace)
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise NodeError(
+            "the container's mounts cannot be made nosuid,nodev: Linux 5.12 or newer is needed"
+        )
+
+
+def place_in_job(record: Record, anchor: Anchor) -> None:
+    try:
+        place.place(record.pid, anchor)
+    except (OSError, LookupError) as error:
+        raise NodeError(f"the container cannot be placed in the job's cgroups: {error}") from error
+
+
+def write_accounts(spec: ContainerSpec, record: Record, job: JobState) -> None:
+    """The account files that tasks mount over the image's."""
+    with root_of(record) as root:
+        passwd = identity.passwd_file(spec.account, root.shell(), root.read_text("/etc/passwd"))
+        group = identity.group_file(spec.account, root.read_text("/etc/group"))
+    passwd_path, group_path = job.make_account_files(spec.image)
+    state.write(passwd_path, passwd, mode=0o644)
+    state.write(group_path, group, mode=0o644)
+
+
+@contextlib.contextmanager
+def root_of(record: Record) -> Iterator[Root]:
+    descriptor = os.open(f"/proc/{record.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        state.check_alive(record)
+        yield Root(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# --- removing -----------------------------------------------------------------
+
+
+def remove_all(facts: JobFacts, config: Config) -> None:
+    """Kill the job's containers on this node and see them gone."""
+    labels = job_labels(facts)
+    end = time.monotonic() + REMOVAL_WAIT
+    with connected(config) as engine:
+        while containers := engine.find_containers(labels):
+            if time.monotonic() > end:
+                raise EngineError(f"the job's containers cannot be removed: {containers}")
+            for container in containers:
+                engine.remove(container)
+            time.sleep(0.05)

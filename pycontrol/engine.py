@@ -1,0 +1,184 @@
+"""The only module that talks to Docker Engine.
+
+Users never reach the engine: only root hooks do, with typed fields.  Every
+request has a time-out; every failure becomes an EngineError that says what the
+engine or the registry said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import docker
+import docker.errors
+import requests.exceptions
+
+from pycontrol.errors import EngineError, UserError
+from pycontrol.image import Image, Reference
+
+JOB, NODE, USER, IMAGE = "socker.job", "socker.node", "socker.user", "socker.image"
+PAUSE_INSIDE = "/.socker/pause"
+
+
+@dataclass(frozen=True)
+class NewContainer:
+    """What a job's container is made of; all else is fixed in `create`."""
+
+    name: str
+    image: Image
+    uid: int
+    gid: int
+    pause: str  # the binary's path on the node
+    labels: dict[str, str]
+
+
+def _explanation(error: Exception) -> str:
+    text = getattr(error, "explanation", None)
+    return str(text or error).strip()
+
+
+class Engine:
+    """One Docker Engine, or an engine with its interface."""
+
+    def __init__(self, url: str, timeout: int):
+        self._url = url
+        with self._errors("connecting"):
+            self._api = docker.APIClient(base_url=url, version="auto", timeout=timeout)
+
+    @contextlib.contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        """Turn what the SDK raises into an EngineError."""
+        try:
+            yield
+        except docker.errors.APIError as error:
+            raise EngineError(f"engine: {doing}: {_explanation(error)}") from error
+        except requests.exceptions.Timeout as error:
+            raise EngineError(
+                f"engine {self._url}: {doing}: no answer in time: try again, and tell "
+                "the admin if it stays so"
+            ) from error
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            raise EngineError(
+                f"engine {self._url} cannot be reached on this node: tell the admin "
+                f"that Docker must run here ({_root_cause(error)})"
+            ) from error
+
+    def close(self) -> None:
+        self._api.close()
+
+    def version(self) -> str:
+        with self._errors("version"):
+            return self._api.version()["Version"]
+
+    # --- images ---
+
+    def find_image(self, reference: Reference) -> Image | None:
+        """The image if this node has it."""
+        try:
+            with self._errors(f"image {reference.text}"):
+                found = self._api.inspect_image(reference.text)
+        except EngineError as error:
+            if isinstance(error.__cause__, docker.errors.NotFound):
+                return None
+            raise
+        settings = found.get("Config") or {}
+        return Image(
+            image_id=found["Id"],
+            env=tuple(settings.get("Env") or ()),
+            workdir=settings.get("WorkingDir") or "",
+        )
+
+    def pull(self, reference: Reference) -> Iterator[dict]:
+        """Pull an image; yields the engine's progress events.
+
+        Raises UserError with the registry's words when it does not have the
+        image or does not give it, EngineError for every other failure.
+        """
+        name, separator, tag = _split_tag(reference.text)
+        try:
+            with self._errors(f"pulling {reference.text}"):
+                events = self._api.pull(name, tag=tag if separator else None, stream=True, decode=True)
+                for event in events:
+                    if "error" in event:
+                        raise UserError(f"image {reference.text}: {event['error']}")
+                    yield event
+        except EngineError as error:
+            if isinstance(error.__cause__, docker.errors.APIError):
+                raise UserError(
+                    f"image {reference.text} cannot be pulled: "
+                    f"{_explanation(error.__cause__)}: check the name"
+                ) from error
+            raise
+
+    # --- containers ---
+
+    def create(self, new: NewContainer) -> str:
+        """Create the idle container of a job; returns its id.
+
+        No capability, no new privileges, the node's namespaces but for mounts,
+        and gone when its first process ends, whoever ends it.
+        """
+        pause = docker.types.Mount(PAUSE_INSIDE, new.pause, type="bind", read_only=True)
+        with self._errors(f"creating a container of {new.image.image_id[:19]}"):
+            host = self._api.create_host_config(
+                auto_remove=True,
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges"],
+                network_mode="host",
+                pid_mode="host",
+                ipc_mode="host",
+                uts_mode="host",
+                mounts=[pause],
+                log_config={"Type": "none"},
+            )
+            made = self._api.create_container(
+                new.image.image_id,
+                name=new.name,
+                user=f"{new.uid}:{new.gid}",
+                entrypoint=[PAUSE_INSIDE],
+                command=[],
+                working_dir="/",
+                labels=new.labels,
+                healthcheck={"test": ["NONE"]},
+                host_config=host,
+            )
+        return made["Id"]
+
+    def start(self, container: str) -> int:
+        """Start it; returns the pid of its first process on the node."""
+        with self._errors("starting the container"):
+            self._api.start(container)
+            return int(self._api.inspect_container(container)["State"]["Pid"])
+
+    def find_containers(self, labels: dict[str, str]) -> list[str]:
+        """The ids of all containers, running or not, that carry these labels."""
+        wanted = [f"{name}={value}" for name, value in labels.items()]
+        with self._errors("listing containers"):
+            return [c["Id"] for c in self._api.containers(all=True, filters={"label": wanted})]
+
+    def remove(self, container: str) -> None:
+        """Kill and remove; one that is gone, or going, is fine."""
+        try:
+            with self._errors("removing the container"):
+                self._api.remove_container(container, force=True, v=True)
+        except EngineError as error:
+            status = getattr(getattr(error.__cause__, "response", None), "status_code", None)
+            if status not in (404, 409):  # gone; removal in progress
+                raise
+
+
+def _split_tag(text: str) -> tuple[str, str, str]:
+    """(name, separator, tag or digest) as the SDK wants them."""
+    if "@" in text:
+        return text.partition("@")
+    name, separator, tag = text.rpartition(":")
+    return (name, separator, tag) if separator and "/" not in tag else (text, "", "")
+
+
+def _root_cause(error: BaseException) -> str:
+    """The innermost reason: requests and urllib3 wrap it several times over."""
+    while isinstance(inner := error.args[-1] if error.args else None, BaseException):
+        error = inner
+    return str(getattr(error, "strerror", None) or error)

@@ -1,0 +1,25 @@
+"""The errors that a user or an admin reads.
+
+Each text names the object, what happened and what to do; `socker: ` is put in
+front where it is shown.  The class says whose business the fix is.
+"""
+
+
+class SockerError(Exception):
+    """Any failure that has a clear text; everything else is a bug of socker."""
+
+
+class UserError(SockerError):
+    """The user asked for what does not exist or makes no sense."""
+
+
+class PolicyError(SockerError):
+    """The site's configuration does not allow what the user asked for."""
+
+
+class EngineError(SockerError):
+    """Docker Engine, or a registry behind it, did not do its part."""
+
+
+class NodeError(SockerError):
+    """This node is not set up as socker needs it: the admin's business."""

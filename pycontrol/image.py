@@ -1,0 +1,62 @@
+"""Image references, and an image's presence on this node.
+
+A missing image is pulled once per node, however many steps ask: the first
+takes a lock, the others wait for it.  Pure parsing here, effects through the
+engine adapter that is handed in.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pycontrol.errors import UserError
+
+LONGEST = 512  # characters; more than registry, name, tag and digest need
+
+# The grammar of github.com/distribution/reference, which Docker uses.
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+_REFERENCE = re.compile(
+    rf"(?:(?P<registry>{_HOST})/)?"
+    rf"(?P<name>{_COMPONENT}(?:/{_COMPONENT})*)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An image's name: `text` is what the engine is asked for."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that is present on this node, as its configuration describes it."""
+
+    image_id: str  # sha256:...
+    env: tuple[str, ...]  # NAME=VALUE
+    workdir: str  # "" when the image names none
+
+
+def parse_reference(text: str) -> Reference:
+    """[REGISTRY[:PORT]/]NAME[:TAG][@sha256:...]; the tag defaults to latest.
+
+    Raises UserError with the part that is wrong, where it can be told.
+    """
+    if not text:
+        raise UserError("--container-image: the image has no name: give [REGISTRY/]NAME[:TAG]")
+    if len(text) > LONGEST:
+        raise UserError(f"--container-image: the name has more than {LONGEST} characters")
+    match = _REFERENCE.fullmatch(text)
+    if not match:
+        hint = ": names have no capital letters" if text != text.lower() else ""
+        raise UserError(
+            f"--container-image: `{text}` is not an image name{hint}: "
+            "write [REGISTRY[:PORT]/]NAME[:TAG][@sha256:...]"
+        )
+    if not match["tag"] and not match["digest"]:
+        text += ":latest"
+    return Reference(text)

@@ -1,0 +1,96 @@
+"""System calls that Python does not wrap: each one function with one error path.
+
+The only module that imports cffi.  Numbers and structures are from the
+kernel's headers; openat2, open_tree, move_mount and mount_setattr have the
+same numbers on every architecture (asm-generic/unistd.h).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from cffi import FFI
+
+_ffi = FFI()
+_ffi.cdef(
+    """
+    struct open_how { uint64_t flags, mode, resolve; };
+    struct mount_attr { uint64_t attr_set, attr_clr, propagation, userns_fd; };
+    long syscall(long number, ...);
+    int setns(int fd, int kind);
+    """
+)
+_libc = _ffi.dlopen(None)
+
+_OPEN_TREE = 428
+_MOVE_MOUNT = 429
+_OPENAT2 = 437
+_MOUNT_SETATTR = 442
+
+_CLONE_NEWNS = 0x00020000
+_AT_EMPTY_PATH = 0x1000
+_AT_RECURSIVE = 0x8000
+_AT_FDCWD = -100
+_RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_IN_ROOT = 0x10
+_MOUNT_ATTR_NOSUID = 0x2
+_MOUNT_ATTR_NODEV = 0x4
+
+
+def _int(value: int):
+    return _ffi.cast("int", value)
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        raise OSError(_ffi.errno, os.strerror(_ffi.errno), what)
+    return int(result)
+
+
+def open_in_root(root: int, path: str, flags: int) -> int:
+    """Open `path` as if `root` (a directory's descriptor) were /.
+
+    Absolute symlinks and `..` stay inside; /proc's magic links are refused.
+    """
+    how = _ffi.new("struct open_how *", {"flags": flags | os.O_CLOEXEC})
+    how.resolve = _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS
+    name = _ffi.new("char[]", os.fsencode(path))
+    size = _ffi.cast("size_t", _ffi.sizeof("struct open_how"))
+    return _checked(_libc.syscall(_OPENAT2, _int(root), name, how, size), path)
+
+
+def enter_mount_namespace(descriptor: int) -> None:
+    """Move this process, and nothing else, into the mount namespace."""
+    _checked(_libc.setns(_int(descriptor), _int(_CLONE_NEWNS)), "setns")
+
+
+def forbid_setuid_and_devices(path: str) -> None:
+    """Make every mount at and below `path` nosuid and nodev."""
+    attr = _ffi.new("struct mount_attr *")
+    attr.attr_set = _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV
+    name = _ffi.new("char[]", os.fsencode(path))
+    size = _ffi.cast("size_t", _ffi.sizeof("struct mount_attr"))
+    result = _libc.syscall(
+        _MOUNT_SETATTR, _int(_AT_FDCWD), name, _ffi.cast("unsigned", _AT_RECURSIVE), attr, size
+    )
+    _checked(result, path)
+
+
+def missing_features() -> list[str]:
+    """The system calls that joining needs and this kernel does not have."""
+    calls = {
+        "open_tree (Linux 5.2)": _OPEN_TREE,
+        "move_mount (Linux 5.2)": _MOVE_MOUNT,
+        "openat2 (Linux 5.6)": _OPENAT2,
+        "mount_setattr (Linux 5.12)": _MOUNT_SETATTR,
+    }
+    return [name for name, number in calls.items() if not _exists(number)]
+
+
+def _exists(number: int) -> bool:
+    """Arguments that are wrong for each of them: any error but ENOSYS is fine."""
+    nothing = _ffi.cast("void *", 0)
+    zero = _ffi.cast("size_t", 0)
+    _libc.syscall(number, _int(-1), nothing, nothing, zero, zero)
+    return _ffi.errno != errno.ENOSYS

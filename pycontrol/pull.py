@@ -1,0 +1,135 @@
+"""Pulls a missing image, once per node however many steps ask for it.
+
+The first step takes the image's lock and pulls; the others wait, and find the
+image.  When the pull failed they get its error: a wrong name is asked for once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pycontrol import state
+from pycontrol.bridge import Channel
+from pycontrol.config import Config
+from pycontrol.engine import Engine
+from pycontrol.errors import EngineError, NodeError, SockerError, UserError
+from pycontrol.image import Image, Reference
+
+FIRST_LINE_AFTER = 2  # seconds: shorter pulls say nothing
+LONGEST_FAILURE = 4096  # bytes kept of an error for those who wait
+
+
+@dataclass
+class Progress:
+    """What the engine's events add up to, in bytes and layers."""
+
+    total: dict[str, int] = field(default_factory=dict)
+    current: dict[str, int] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+
+    def add(self, event: dict) -> None:
+        """Take one event of the engine's pull stream."""
+        layer, status = event.get("id"), event.get("status", "")
+        detail = event.get("progressDetail") or {}
+        if not layer or status.startswith("Pulling from"):
+            return
+        self.total.setdefault(layer, 0)
+        if status == "Downloading":
+            self.current[layer] = detail.get("current", 0)
+            self.total[layer] = max(self.total[layer], detail.get("total", 0))
+        elif status in ("Pull complete", "Already exists"):
+            self.done.add(layer)
+            self.current[layer] = self.total[layer]
+
+    def line(self) -> str:
+        megabytes = f"{sum(self.current.values()) / 1e6:.0f} of {sum(self.total.values()) / 1e6:.0f} MB"
+        return f"{megabytes}, {len(self.done)} of {len(self.total)} layers complete"
+
+
+class Puller:
+    """Brings one image to this node for one step."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: Config,
+        channel: Channel,
+        root: Path,
+        job_is_alive: Callable[[], bool],
+        since: float,
+    ):
+        self._engine = engine
+        self._config = config
+        self._channel = channel
+        self._root = root
+        self._job_is_alive = job_is_alive
+        self._since = since  # epoch seconds: when the step began to ask
+        self._next_line = time.monotonic() + FIRST_LINE_AFTER
+
+    def provide(self, reference: Reference) -> Image:
+        """The image, pulled if this node does not have it."""
+        image = self._engine.find_image(reference)
+        if image:
+            return image
+        self._channel.ask_for_time(self._config.pull_timeout + self._config.engine_timeout)
+        lock = self._root / "pulls" / f"{state.key(reference)}.lock"
+
+        def waiting() -> None:
+            self._check_job()
+            self._tell(f"waiting for another step's pull of {reference.text}")
+
+        with state.locked(lock, waiting, self._config.pull_timeout) as descriptor:
+            return self._provide_locked(reference, descriptor)
+
+    def _provide_locked(self, reference: Reference, lock: int) -> Image:
+        image = self._engine.find_image(reference)  # another step may have pulled it
+        if image:
+            return image
+        self._raise_failure_of_another(lock)
+        try:
+            self._pull(reference)
+        except SockerError as error:
+            _note_failure(lock, str(error))
+            raise
+        image = self._engine.find_image(reference)
+        if not image:
+            raise EngineError(f"image {reference.text}: pulled, but the engine does not have it")
+        return image
+
+    def _pull(self, reference: Reference) -> None:
+        end = time.monotonic() + self._config.pull_timeout
+        progress = Progress()
+        for event in self._engine.pull(reference):
+            self._check_job()
+            if time.monotonic() > end:
+                raise EngineError(
+                    f"image {reference.text}: the pull took longer than pull_timeout = "
+                    f"{self._config.pull_timeout} s: try again, what came is kept"
+                )
+            progress.add(event)
+            self._tell(f"pulling {reference.text}: {progress.line()}")
+
+    def _raise_failure_of_another(self, lock: int) -> None:
+        """Who waited while a pull failed does not try it a second time."""
+        status = os.fstat(lock)
+        if status.st_size and status.st_mtime >= self._since:
+            raise UserError(os.pread(lock, LONGEST_FAILURE, 0).decode(errors="replace"))
+
+    def _check_job(self) -> None:
+        if not self._job_is_alive():
+            raise NodeError("the job ended while its container was being set up")
+
+    def _tell(self, text: str) -> None:
+        """A line to the user, every few seconds."""
+        if time.monotonic() >= self._next_line:
+            self._channel.tell(text)
+            self._next_line = time.monotonic() + self._config.progress_interval
+
+
+def _note_failure(lock: int, text: str) -> None:
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, text.encode()[:LONGEST_FAILURE], 0)

@@ -1,0 +1,163 @@
+"""What is kept of a job's containers: root-owned files under /run/socker.
+
+    /run/socker/NODE/JOB/           a job that used a container on this node
+        KEY.lock                    held while a container is made or removed
+        KEY.json                    the record of a running container
+        KEY/passwd, KEY/group       what tasks mount over the image's own
+    /run/socker/pulls/KEY.lock      held while an image is pulled
+
+Prolog, steps, epilog and gc are different processes: nothing is kept in memory
+(DESIGN D8).  KEY is a hash of the image's reference.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cgroup import place
+from pycontrol import trusted
+from pycontrol.errors import NodeError
+from pycontrol.image import Image, Reference
+
+POLL = 0.05  # seconds between two tries of a lock
+
+
+@dataclass(frozen=True)
+class Record:
+    """A running container: enough for a later step to join it without the engine."""
+
+    container: str
+    pid: int
+    start_time: int  # ticks since boot: a pid alone may be another process's
+    image: Image
+
+
+def key(reference: Reference) -> str:
+    """A file name for an image reference."""
+    return hashlib.sha256(reference.text.encode()).hexdigest()[:24]
+
+
+class JobState:
+    """The files of one job on one node."""
+
+    def __init__(self, root: Path, node: str, job_id: int):
+        self.folder = root / node / str(job_id)
+
+    def make(self) -> None:
+        """Users pass through (to the account files) and read nothing else."""
+        self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+
+    def exists(self) -> bool:
+        return self.folder.exists()
+
+    def lock_file(self, reference: Reference) -> Path:
+        return self.folder / f"{key(reference)}.lock"
+
+    def locks(self) -> list[Path]:
+        return sorted(self.folder.glob("*.lock"))
+
+    def load(self, reference: Reference) -> Record | None:
+        """The record of the image's container, if there is one."""
+        path = self.folder / f"{key(reference)}.json"
+        try:
+            fields = json.loads(trusted.read(path))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise NodeError(f"{path}: the record is damaged: {error}") from error
+        image = fields.pop("image")
+        return Record(image=Image(**(image | {"env": tuple(image["env"])})), **fields)
+
+    def save(self, reference: Reference, record: Record) -> None:
+        write(self.folder / f"{key(reference)}.json", json.dumps(asdict(record)), mode=0o600)
+
+    def account_files(self, reference: Reference) -> tuple[Path, Path]:
+        """The passwd and group files that the tasks of an image see."""
+        folder = self.folder / key(reference)
+        return folder / "passwd", folder / "group"
+
+    def make_account_files(self, reference: Reference) -> tuple[Path, Path]:
+        """The same, with their directory made."""
+        files = self.account_files(reference)
+        files[0].parent.mkdir(mode=0o711, exist_ok=True)
+        return files
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.folder.parent.rmdir()
+
+
+def is_alive(record: Record) -> bool:
+    """Whether the recorded process still runs, and is that process."""
+    return place.start_time(record.pid) == record.start_time
+
+
+def check_alive(record: Record) -> None:
+    if not is_alive(record):
+        raise NodeError("the job's container has ended: start the step again")
+
+
+def open_namespace(record: Record) -> int:
+    """A descriptor of the container's mount namespace; the caller closes it.
+
+    Believed only if the process is still the recorded one after the opening.
+    """
+    try:
+        descriptor = os.open(f"/proc/{record.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise NodeError(f"the job's container has ended: {error}") from error
+    try:
+        check_alive(record)
+    except NodeError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def write(path: Path, text: str, mode: int) -> None:
+    """Replace a file in one step: a reader sees the old or the new one."""
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with open(descriptor, "w") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+@contextlib.contextmanager
+def locked(path: Path, waiting: Callable[[], None], seconds: float) -> Iterator[int]:
+    """Hold a lock that ends with its holder, however that ends.
+
+    `waiting` is called at each try that finds it held; it may raise.  Yields
+    the lock file's descriptor.  Raises NodeError after `seconds`.
+    """
+    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    end = time.monotonic() + seconds
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        while not _try_lock(descriptor):
+            waiting()
+            if time.monotonic() > end:
+                raise NodeError(f"{path}: the lock was not free after {seconds:.0f} s: try again")
+            time.sleep(POLL)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,67 @@
+/*
+ * bridge.h - the whole contract between the C shim and the Python hooks.
+ *
+ * Compiled into the plugin (socker.so) and into the embedding library
+ * (socker_python.so), and read by cffi in build.py: so below the first
+ * directive there are only declarations that cffi's C parser knows.
+ *
+ * The shim fills a struct step_request, forks, and the child calls
+ * socker_hook_main() of socker_python.so.  Everything the hook has to say
+ * comes back over a SOCK_SEQPACKET socket, one record a packet: a type byte,
+ * then its payload, its fields separated by NUL.
+ *
+ *   'T' text               a line for the user
+ *   'L' text               a line for the node's log alone
+ *   'D' seconds            give me that long from now (a pull takes a while)
+ *   'V' NAME=VALUE         set in the job's environment
+ *   'U' NAME               remove from the job's environment
+ *   'M' flags source target   mount, in order; flags: letters of MOUNT_FLAGS
+ *   'W' path               working directory: the first that can be entered
+ *   'R'                    tasks see the root file system read-only
+ *   'N' + SCM_RIGHTS       descriptor of the container's mount namespace
+ *   'F' text               failure: the reason, for the user
+ *   'K' records            success: the number of records before this one
+ *
+ * A hook succeeded only if its last record is 'K' with the right count and its
+ * process ended with SOCKER_HOOK_OK.  Anything else is failure (DESIGN D5).
+ *
+ * Mount flags: 'r' read-only, 'd' device nodes work, 'o' optional: skip when
+ * the user cannot reach the source or it is not there.
+ */
+#ifndef SOCKER_BRIDGE_H
+#define SOCKER_BRIDGE_H
+
+#include <stdint.h>
+
+#define SOCKER_ABI 1 /* of this file: the two libraries must agree */
+
+enum socker_hook {
+	SOCKER_STEP_START = 1,
+	SOCKER_JOB_EPILOG = 2
+};
+
+/* The exit status of a hook's process that said success. */
+enum socker_status {
+	SOCKER_HOOK_OK = 83
+};
+
+/* What the shim knows of the step or job; strings live as long as the call. */
+struct step_request {
+	uint32_t abi;
+	uint32_t hook;		/* enum socker_hook */
+	uint32_t job_id;
+	uint32_t step_id;
+	uint32_t uid;
+	uint32_t gid;
+	const uint32_t *groups;	/* supplementary, of the job */
+	int32_t group_count;
+	const char *node;	/* Slurm's name of this node */
+	const char *state_directory;	/* the state of jobs, root's alone */
+	const char *cwd;	/* where the tasks start, outside */
+	char **env;		/* the job's environment, ends with NULL */
+	char **argv;		/* the command, ends with NULL */
+	char **options;		/* "name=value" as given, ends with NULL */
+	char **plugin_args;	/* "name=value" of plugstack.conf, ends with NULL */
+};
+
+#endif

@@ -1,0 +1,108 @@
+"""Builds the plugin: `python3 spank_plugin/build.py OUTPUT_DIRECTORY`.
+
+Three files come out of it:
+
+    socker.so          the SPANK plugin: small, not linked with libpython
+    socker_python.so   the interpreter and the hooks' entry, embedded by cffi
+    pause              the idle first process of a container, static
+
+SLURM_INCLUDE names the directory that holds slurm/spank.h of the Slurm release
+the plugin is for (default: the compiler's own path); CC the compiler.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path(__file__).resolve().parent
+SHIM = ["plugin.c", "options.c", "step.c", "hook.c", "plan.c", "join.c"]
+WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Werror=implicit-function-declaration"]
+HARDENING = ["-O2", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
+
+# cffi hands the request to Python.  A hook that cannot even be imported
+# returns 1: anything but SOCKER_HOOK_OK is failure.
+ENTRY = """
+from _socker_bridge import ffi
+
+@ffi.def_extern(error=1)
+def socker_python_hook(request, channel):
+    from pycontrol import bridge
+    return bridge.run(ffi, request, channel)
+"""
+
+
+def _compiler() -> list[str]:
+    include = os.environ.get("SLURM_INCLUDE")
+    return [os.environ.get("CC", "cc"), *([f"-I{include}"] if include else [])]
+
+
+def _compile(*argv: str | Path) -> None:
+    command = [*_compiler(), *(str(word) for word in argv)]
+    result = subprocess.run(command, cwd=HERE)
+    if result.returncode:
+        raise SystemExit(
+            f"build: `{' '.join(command)}` failed. Needed: a C compiler, and Slurm's "
+            "headers (Debian: libslurm-dev; elsewhere set SLURM_INCLUDE)."
+        )
+
+
+def build_plugin(output: Path) -> None:
+    """Compile and link socker.so."""
+    _compile(
+        "-D_GNU_SOURCE", "-std=gnu11", "-fPIC", "-shared", *WARNINGS, *HARDENING,
+        f"-Wl,--version-script={HERE / 'exports.map'}",
+        "-o", output / "socker.so", *SHIM,
+    )  # fmt: skip
+
+
+def build_pause(output: Path) -> None:
+    """Compile the static pause binary."""
+    _compile("-static", "-s", *WARNINGS, *HARDENING, "-o", output / "pause", "pause.c")
+
+
+def contract() -> str:
+    """The declarations of bridge.h, without what cffi's C parser does not know."""
+    lines = (HERE / "bridge.h").read_text().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("#"))
+
+
+def build_python(output: Path) -> None:
+    """Compile socker_python.so by cffi's embedding."""
+    ffi = FFI()
+    ffi.embedding_api("int socker_python_hook(struct step_request *request, int channel);")
+    ffi.cdef(contract())
+    ffi.set_source(
+        "_socker_bridge",
+        (HERE / "python_entry.c").read_text(),
+        include_dirs=[str(HERE)],
+        # The interpreter's own library, when it is not where the linker looks.
+        library_dirs=[sysconfig.get_config_var("LIBDIR")],
+    )
+    ffi.embedding_init_code(ENTRY)
+    with tempfile.TemporaryDirectory() as work:
+        made = ffi.compile(tmpdir=work, target="socker_python.so")
+        Path(output / "socker_python.so").write_bytes(Path(made).read_bytes())
+
+
+def build(output: Path) -> None:
+    """Build all three files into `output`."""
+    if not sysconfig.get_config_var("Py_ENABLE_SHARED"):
+        raise SystemExit(
+            f"build: {sys.executable} has no shared libpython to embed: use a venv of "
+            "the distribution's own interpreter (/usr/bin/python3 -m venv ...)"
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    build_plugin(output)
+    build_pause(output)
+    build_python(output)
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]).resolve())

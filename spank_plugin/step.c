@@ -1,0 +1,88 @@
+/*
+ * step.c - what SPANK knows of the step or job; the only spank_get_item calls.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shim.h"
+
+/* uid_t and gid_t are handed to Python as they are. */
+_Static_assert(sizeof(uid_t) == sizeof(uint32_t), "uid_t is 32 bits");
+_Static_assert(sizeof(gid_t) == sizeof(uint32_t), "gid_t is 32 bits");
+
+/*
+ * slurmd puts its node's name into the environment of slurmstepd itself: it
+ * is trusted, unlike the job's environment.  Several slurmd may share a host.
+ */
+static const char *node_name(void)
+{
+	static char host[HOST_NAME_MAX + 1];
+	const char *name = getenv("SLURMD_NODENAME");
+
+	if (name && *name)
+		return name;
+	if (gethostname(host, sizeof(host) - 1))
+		return NULL;
+	return host;
+}
+
+int step_fill_job(spank_t sp, struct step_request *request)
+{
+	*request = (struct step_request) { .abi = SOCKER_ABI };
+	request->node = node_name();
+	if (!request->node ||
+	    spank_get_item(sp, S_JOB_ID, &request->job_id) != ESPANK_SUCCESS ||
+	    spank_get_item(sp, S_JOB_UID, &request->uid) != ESPANK_SUCCESS)
+		return -1;
+	return 0;
+}
+
+int step_fill_step(spank_t sp, struct step_request *request)
+{
+	static char cwd[PATH_MAX];
+	gid_t *groups = NULL;
+	int group_count = 0, argc = 0;
+
+	if (step_fill_job(sp, request))
+		return -1;
+	if (spank_get_item(sp, S_JOB_STEPID, &request->step_id) ||
+	    spank_get_item(sp, S_JOB_GID, &request->gid) ||
+	    spank_get_item(sp, S_JOB_SUPPLEMENTARY_GIDS, &groups, &group_count) ||
+	    spank_get_item(sp, S_JOB_ENV, &request->env) ||
+	    spank_get_item(sp, S_JOB_ARGV, &argc, &request->argv))
+		return -1;
+	request->groups = groups;
+	request->group_count = group_count;
+	/* Slurm has entered the step's directory as the user (or /tmp). */
+	request->cwd = getcwd(cwd, sizeof(cwd)) ? cwd : "/";
+	return 0;
+}
+
+/* "NAME=VALUE" sets, "NAME" removes; done once, every task inherits it. */
+int step_apply_environment(spank_t sp, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->env_count; i++) {
+		char *name = plan->env[i];
+		char *equals = strchr(name, '=');
+		spank_err_t rc;
+
+		if (equals) {
+			*equals = '\0';
+			rc = spank_setenv(sp, name, equals + 1, 1);
+			*equals = '=';
+		} else {
+			rc = spank_unsetenv(sp, name);
+			if (rc == ESPANK_ENV_NOEXIST)
+				rc = ESPANK_SUCCESS;
+		}
+		if (rc != ESPANK_SUCCESS) {
+			say("environment: %s cannot be set: %s", name,
+			    spank_strerror(rc));
+			return -1;
+		}
+	}
+	return 0;
+}

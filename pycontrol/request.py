@@ -80,18 +80,15 @@ def _home_choice(given: dict[str, str]) -> bool | None:
 
 
 def _image(given: dict[str, str]) -> Reference:
-    named = [given[name] for name in ("container-image", "docker") if name in given]
-    if not named:
+    # Both: --docker is the srun's own and the other its job's (options.c refuses
+    # two that contradict each other on one command line).
+    name = given.get("docker", given.get("container-image"))
+    if name is None:
         raise UserError(
             f"--{next(iter(given))} needs an image: add --container-image=IMAGE, or "
             "--container-image=none to run on the node itself"
         )
-    if len(set(named)) > 1:
-        raise UserError(
-            f"--container-image={named[0]} and --docker={named[1]} contradict each "
-            "other: they are one option, give one of them"
-        )
-    return image.parse_reference(named[0])
+    return image.parse_reference(name)
 
 
 def parse(options: tuple[tuple[str, str], ...], cwd: str) -> ContainerRequest:

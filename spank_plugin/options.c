@@ -45,16 +45,56 @@ static struct spank_option table[OPTION_COUNT] = {
 		0, NO_MOUNT_HOME, on_option },
 };
 
+/* --- what a job hands to the commands in it -------------------------------- */
+
 /*
- * A job's options reach the srun commands in it through variables that Slurm
- * sets.  An image given to such an srun replaces the job's, under either name.
+ * Slurm hands a job's options to the srun commands in it by variables of these
+ * names (plugstack.c: spank_process_env_options, _option_setenv); srun gives
+ * them to on_option() before its own command line.
  */
-static void forget_inherited(int which)
+#define OPTION_VARIABLE "_SLURM_SPANK_OPTION_socker_"
+#define JOB_VARIABLE "SLURM_SPANK_" OPTION_VARIABLE
+
+static const char *inherited_image;	/* of the job this srun runs in */
+
+/* An image given to srun replaces the job's, whichever name each has. */
+static void adopt_jobs_image(void)
 {
-	if (which == IMAGE)
-		unsetenv("_SLURM_SPANK_OPTION_socker_docker");
-	else if (which == DOCKER)
-		unsetenv("_SLURM_SPANK_OPTION_socker_container_image");
+	const char *docker = getenv(JOB_VARIABLE "docker");
+
+	if (docker)
+		setenv(JOB_VARIABLE "container_image", docker, 1);
+	unsetenv(JOB_VARIABLE "docker");
+	unsetenv(OPTION_VARIABLE "docker");
+	inherited_image = getenv(JOB_VARIABLE "container_image");
+	if (inherited_image)
+		inherited_image = strdup(inherited_image);
+}
+
+/* A new job submitted from within a job starts without that job's options. */
+static void forget_outer_job(void)
+{
+	char name[128];
+
+	for (int i = 0; i < OPTION_COUNT; i++) {
+		snprintf(name, sizeof(name), JOB_VARIABLE "%s", table[i].name);
+		for (char *c = name; *c; c++)
+			if (*c == '-')
+				*c = '_';
+		unsetenv(name);
+		unsetenv(name + strlen("SLURM_SPANK_"));
+	}
+}
+
+/* --- given options --------------------------------------------------------- */
+
+static bool images_contradict(void)
+{
+	if (!values[IMAGE] || !values[DOCKER])
+		return false;
+	if (inherited_image && !strcmp(values[IMAGE], inherited_image))
+		return false;
+	return strcmp(values[IMAGE], values[DOCKER]) != 0;
 }
 
 static int on_option(int which, const char *value, int remote)
@@ -65,21 +105,19 @@ static int on_option(int which, const char *value, int remote)
 		return -1;
 	free(values[which]);
 	values[which] = copy;
-	if (remote)
+	if (remote || !images_contradict())
 		return 0;
-	forget_inherited(which);
-	if (values[IMAGE] && values[DOCKER] &&
-	    strcmp(values[IMAGE], values[DOCKER])) {
-		say("--container-image=%s and --docker=%s contradict each "
-		    "other: they are one option, give one of them",
-		    values[IMAGE], values[DOCKER]);
-		return -1;
-	}
-	return 0;
+	say("--container-image=%s and --docker=%s contradict each other: they "
+	    "are one option, give one of them", values[IMAGE], values[DOCKER]);
+	return -1;
 }
 
 int options_register(spank_t sp)
 {
+	if (spank_context() == S_CTX_LOCAL)
+		adopt_jobs_image();
+	else if (spank_context() == S_CTX_ALLOCATOR)
+		forget_outer_job();
 	for (int i = 0; i < OPTION_COUNT; i++)
 		if (spank_option_register(sp, &table[i]) != ESPANK_SUCCESS)
 			return -1;
@@ -92,7 +130,8 @@ int options_register(spank_t sp)
  */
 bool options_want_container(void)
 {
-	const char *image = values[IMAGE] ? values[IMAGE] : values[DOCKER];
+	/* With both, --docker is srun's own and the other the job's. */
+	const char *image = values[DOCKER] ? values[DOCKER] : values[IMAGE];
 
 	if (image)
 		return strcmp(image, "none") != 0;

@@ -233,9 +233,10 @@ def start_services() -> None:
         registry().start()
 
 
-def start_slurm() -> None:
+def start_slurm(new_plugin: bool) -> None:
+    """slurmd looks once, at its start, whether a plugin has an epilog."""
     with stage(f"Slurm with {NODES} nodes"):
-        changed = write_configuration()
+        changed = write_configuration() or new_plugin
         for daemon in slurm_daemons():
             if changed:
                 daemon.stop()
@@ -248,8 +249,8 @@ def up() -> None:
     prepare_machine()
     start_services()
     with stage("the plugin, built and installed"):
-        plugin.install()
-    start_slurm()
+        new_plugin = plugin.install()
+    start_slurm(new_plugin)
     with stage("images busybox:1 and debian:bookworm in the registry"):
         provide_busybox()
         provide_debian()

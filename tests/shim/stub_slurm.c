@@ -1,0 +1,207 @@
+/*
+ * stub_slurm.c - stands in for slurmstepd, srun and sbatch in the shim's tests.
+ *
+ *   stub_slurm PLUGIN CONTEXT [--arg=PLUGSTACK_ARG ...] [--option=NAME=VALUE ...]
+ *
+ * Loads the plugin as Slurm does and walks through the callbacks of one
+ * context: local (srun), allocator (sbatch), remote (slurmstepd).  In remote,
+ * a forked "task" that comes back from task_init prints RAN-ON-THE-NODE: the
+ * words that must never show for a container step that failed.
+ */
+#include <dlfcn.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <slurm/spank.h>
+
+extern char **environ;
+
+static struct spank_option registered[32];
+static int registered_count;
+static spank_context_t context;
+
+/* --- what the plugin calls ------------------------------------------------- */
+
+spank_context_t spank_context(void)
+{
+	return context;
+}
+
+spank_err_t spank_option_register(spank_t sp, struct spank_option *opt)
+{
+	(void)sp;
+	registered[registered_count++] = *opt;
+	return ESPANK_SUCCESS;
+}
+
+spank_err_t spank_get_item(spank_t sp, spank_item_t item, ...)
+{
+	static char *argv[] = { "true", NULL };
+	static gid_t groups[] = { 7, 8 };
+	va_list ap;
+
+	(void)sp;
+	va_start(ap, item);
+	switch (item) {
+	case S_JOB_ID:
+	case S_JOB_STEPID:
+		*va_arg(ap, uint32_t *) = 42;
+		break;
+	case S_JOB_UID:
+	case S_JOB_GID:
+		*va_arg(ap, uid_t *) = 1000;
+		break;
+	case S_JOB_ENV:
+		*va_arg(ap, char ***) = environ;
+		break;
+	case S_JOB_ARGV:
+		*va_arg(ap, int *) = 1;
+		*va_arg(ap, char ***) = argv;
+		break;
+	case S_JOB_SUPPLEMENTARY_GIDS:
+		*va_arg(ap, gid_t **) = groups;
+		*va_arg(ap, int *) = 2;
+		break;
+	default:
+		va_end(ap);
+		return ESPANK_BAD_ARG;
+	}
+	va_end(ap);
+	return ESPANK_SUCCESS;
+}
+
+spank_err_t spank_setenv(spank_t sp, const char *name, const char *value, int overwrite)
+{
+	(void)sp;
+	printf("setenv %s=%s\n", name, value);
+	return setenv(name, value, overwrite) ? ESPANK_BAD_ARG : ESPANK_SUCCESS;
+}
+
+spank_err_t spank_unsetenv(spank_t sp, const char *name)
+{
+	(void)sp;
+	printf("unsetenv %s\n", name);
+	return unsetenv(name) ? ESPANK_BAD_ARG : ESPANK_SUCCESS;
+}
+
+const char *spank_strerror(spank_err_t err)
+{
+	(void)err;
+	return "stub error";
+}
+
+static void print(const char *prefix, const char *fmt, va_list ap)
+{
+	printf("%s: ", prefix);
+	vprintf(fmt, ap);
+	printf("\n");
+}
+
+#define LOGGER(name, prefix)				\
+	void name(const char *fmt, ...)			\
+	{						\
+		va_list ap;				\
+		va_start(ap, fmt);			\
+		print(prefix, fmt, ap);			\
+		va_end(ap);				\
+	}
+
+LOGGER(slurm_spank_log, "user")
+LOGGER(slurm_info, "log")
+LOGGER(slurm_error, "error")
+
+/* --- the walk --------------------------------------------------------------- */
+
+static char *plugin_args[32];
+static int plugin_arg_count;
+static void *plugin;
+
+static int call(const char *name)
+{
+	spank_f *function = NULL;
+
+	*(void **)&function = dlsym(plugin, name);
+	return function ? function((spank_t)&plugin, plugin_arg_count, plugin_args) : 0;
+}
+
+/* As Slurm's _do_option_cb: an unknown option is a mistake of the test. */
+static int give_option(char *text)
+{
+	char *value = strchr(text, '=');
+
+	if (value)
+		*value++ = '\0';
+	for (int i = 0; i < registered_count; i++)
+		if (!strcmp(registered[i].name, text))
+			return registered[i].cb(registered[i].val, value,
+						context == S_CTX_REMOTE);
+	fprintf(stderr, "no option %s\n", text);
+	exit(9);
+}
+
+static int run_task(void)
+{
+	int status;
+
+	fflush(stdout);
+	if (fork() == 0) {
+		if (call("slurm_spank_task_init_privileged") ||
+		    call("slurm_spank_task_init"))
+			printf("task hook failed\n");
+		printf("RAN-ON-THE-NODE\n");
+		fflush(stdout);
+		_exit(0);
+	}
+	wait(&status);
+	return status;
+}
+
+static void remote(void)
+{
+	FILE *maps;
+	char line[512];
+
+	printf("user_init %d\n", call("slurm_spank_user_init"));
+	printf("task status %d\n", run_task());
+	maps = fopen("/proc/self/maps", "r");
+	while (maps && fgets(line, sizeof(line), maps))
+		if (strstr(line, "libpython"))
+			printf("libpython is mapped\n");
+	if (maps)
+		fclose(maps);
+}
+
+static void show_variables(void)
+{
+	for (char **entry = environ; *entry; entry++)
+		if (strstr(*entry, "SPANK"))
+			printf("env %s\n", *entry);
+}
+
+int main(int argc, char **argv)
+{
+	plugin = dlopen(argv[1], RTLD_LAZY | RTLD_LOCAL);
+	if (!plugin) {
+		fprintf(stderr, "%s\n", dlerror());
+		return 9;
+	}
+	context = !strcmp(argv[2], "local") ? S_CTX_LOCAL :
+		  !strcmp(argv[2], "allocator") ? S_CTX_ALLOCATOR : S_CTX_REMOTE;
+	for (int i = 3; i < argc; i++)
+		if (!strncmp(argv[i], "--arg=", 6))
+			plugin_args[plugin_arg_count++] = argv[i] + 6;
+	printf("init %d\n", call("slurm_spank_init"));
+	for (int i = 3; i < argc; i++)
+		if (!strncmp(argv[i], "--option=", 9))
+			printf("option %d\n", give_option(argv[i] + 9));
+	if (context == S_CTX_REMOTE)
+		remote();
+	else
+		show_variables();
+	return 0;
+}

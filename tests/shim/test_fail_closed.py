@@ -1,0 +1,104 @@
+"""Whatever a hook does wrong: the task never runs on the bare node (DESIGN D5)."""
+
+import time
+
+import pytest
+
+IMAGE = "container-image=busybox"
+FAILED = "task status 256"  # the task's own exit with 1
+
+# What a hook may do, and the words that tell the user why.
+FAULTS = {
+    "no record at all": ("exit 83", "internal error"),
+    "an exit status that is not success": ("send K0\nexit 0", "internal error"),
+    "no last record": ("send Rx\ndescriptor\nexit 83", "internal error"),
+    "a wrong count": ("descriptor\nsend K7\nexit 83", "cannot be read"),
+    "no namespace": ("send K0\nexit 83", None),
+    "an unknown record": ("send ?\nexit 83", "cannot be read"),
+    "a record after the last": ("descriptor\nsend K1\nsend R\nexit 83", "cannot be read"),
+    "a mount without a target": ("send Mr\\0/src\nexit 83", "cannot be read"),
+    "a relative mount": ("send Mr\\0src\\0/dst\nexit 83", "cannot be read"),
+    "two namespaces": ("descriptor\ndescriptor\nsend K2\nexit 83", "cannot be read"),
+    "a crash": ("crash", "internal error"),
+    "a crash after success": ("descriptor\nsend K1\ncrash", "internal error"),
+    "a failure with its reason": ("send Fimage x: not there\nexit 1", "image x: not there"),
+    "a failure that then says success": (
+        "send Fimage x: not there\ndescriptor\nsend K2\nexit 1",
+        "image x: not there",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faulty_hook(stub, fault):
+    script, words = FAULTS[fault]
+    output = stub.run("remote", IMAGE, script=script)
+    assert "user_init 0" in output, "a failing user_init drains the node under sbatch"
+    assert FAILED in output
+    assert "RAN-ON-THE-NODE" not in output
+    if words:
+        assert words in output
+
+
+def test_hanging_hook_is_stopped(stub):
+    started = time.monotonic()
+    output = stub.run("remote", IMAGE, script="sleep 50")
+    assert "did not finish in time" in output
+    assert FAILED in output
+    assert time.monotonic() - started < 20
+
+
+def test_hook_may_ask_for_more_time(stub):
+    output = stub.run("remote", IMAGE, script="send D30\nsleep 3\nsend Fthe end\nexit 1")
+    assert "the end" in output
+
+
+def test_missing_library(stub):
+    output = stub.run("remote", IMAGE, args=["library=/nowhere.so"])
+    assert "log: socker: hook: /nowhere.so" in output
+    assert FAILED in output
+
+
+def test_missing_python_argument(stub):
+    output = stub.run("remote", IMAGE, args=["python="], script="exit 83")
+    assert FAILED in output
+
+
+def test_traceback_goes_to_the_log(stub):
+    output = stub.run("remote", IMAGE, script="stderr Traceback: oh\nexit 1")
+    assert "log: socker: hook: Traceback: oh" in output
+    assert "user: Traceback" not in output
+
+
+def test_environment_is_applied(stub):
+    script = "send VA=b=c\nsend UPATH\ndescriptor\nsend W/\nsend K4\nexit 83"
+    output = stub.run("remote", IMAGE, script=script, env={"PATH": "/bin"})
+    assert "setenv A=b=c" in output
+    assert "unsetenv PATH" in output
+
+
+def test_success_enters_the_container(stub):
+    """The stub's namespace is the node's: the join takes a private copy of it."""
+    script = "descriptor\nsend Mr\\0/proc\\0/tmp\nsend W/tmp\nsend K3\nexit 83"
+    output = stub.run("remote", IMAGE, script=script)
+    assert "setenv PWD=/tmp" in output
+    assert "RAN-ON-THE-NODE" in output, "the task goes on to its execve, inside"
+    assert "task status 0" in output
+
+
+def test_unreachable_workdir_ends_the_task(stub):
+    output = stub.run("remote", IMAGE, script="descriptor\nsend W/nowhere\nsend K2\nexit 83")
+    assert "working directory /nowhere: No such file" in output
+    assert FAILED in output
+
+
+def test_missing_mount_source_ends_the_task(stub):
+    script = "descriptor\nsend M\\0/nowhere\\0/tmp\nsend W/\nsend K3\nexit 83"
+    output = stub.run("remote", IMAGE, script=script)
+    assert "mount /nowhere: no such file" in output
+    assert FAILED in output
+
+
+def test_missing_optional_source_is_left_out(stub):
+    script = "descriptor\nsend Mo\\0/nowhere\\0/tmp\nsend W/\nsend K3\nexit 83"
+    assert "task status 0" in stub.run("remote", IMAGE, script=script)

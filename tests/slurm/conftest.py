@@ -1,0 +1,214 @@
+"""Runs jobs on the real cluster (tests/cluster) as ordinary users.
+
+After every test the nodes must be as before: no container of ours, no cgroup
+of a job, no mount, no file of a job, no drained node.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cluster"))
+
+import images
+
+REGISTRY = images.REGISTRY
+BUSYBOX = f"{REGISTRY}/busybox:1"
+DEBIAN = f"{REGISTRY}/debian:bookworm"
+STATE = Path("/run/socker")
+SOCKER = "/opt/socker/bin/socker"
+LOGS = Path("/var/log/socker-cluster")
+CLEAN_WITHIN = 30  # seconds for a node to be clean after a job
+
+
+def pytest_collection_modifyitems(items):
+    reason = None
+    if os.geteuid() != 0:
+        reason = "starts jobs as other users: run as root"
+    elif subprocess.run(["sinfo", "-h"], capture_output=True, timeout=60).returncode:
+        reason = "no cluster: `make cluster` starts it"
+    for item in items:
+        item.add_marker(pytest.mark.slurm)
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command printed, and its exit status."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.stdout.splitlines()
+
+
+class User:
+    """An ordinary user at the command line of the submit host."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.home = Path(f"/home/{name}")
+
+    def command(self, *argv: str) -> list[str]:
+        return ["/usr/sbin/runuser", "-u", self.name, "--", *argv]
+
+    def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
+        base = {"HOME": str(self.home), "USER": self.name, "LOGNAME": self.name}
+        base |= {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "SHELL": "/bin/bash"}
+        return base | (extra or {})
+
+    def start(self, *argv: str, cwd=None, env=None, **options) -> subprocess.Popen:
+        return subprocess.Popen(
+            self.command(*argv),
+            cwd=cwd or self.home,
+            env=self.environment(env),
+            text=True,
+            **options,
+        )
+
+    def run(self, *argv: str, stdin: str = "", timeout: float = 90, cwd=None, env=None) -> Result:
+        """Run to the end; what stdin holds is given, nothing else."""
+        done = subprocess.run(
+            self.command(*argv),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            cwd=cwd or self.home,
+            env=self.environment(env),
+        )
+        print(f"$ {' '.join(argv)}  [{done.returncode}]\n{done.stdout}{done.stderr}")
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def srun(self, *argv: str, **options) -> Result:
+        return self.run("srun", "--quiet", *argv, **options)
+
+    def script(self, text: str, *argv: str, name: str = "job", env=None) -> Result:
+        """Submit a batch script, wait for its end; stdout is what the job printed."""
+        path = self.home / f"{name}.sh"
+        output = self.home / f"{name}.out"
+        path.write_text(text)
+        output.unlink(missing_ok=True)
+        done = self.run("sbatch", "--wait", f"--output={output}", *argv, str(path), env=env)
+        printed = output.read_text(errors="replace") if output.exists() else ""
+        print(printed)
+        return Result(done.status, printed, done.stderr)
+
+
+@pytest.fixture
+def alice() -> User:
+    return User("alice")
+
+
+@pytest.fixture
+def bob() -> User:
+    return User("bob")
+
+
+def read(*argv: str) -> str:
+    """The output of a command run as root."""
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60).stdout
+
+
+def containers() -> list[str]:
+    """The containers that carry our label, running or not."""
+    return read("docker", "ps", "-aq", "--filter", "label=socker.job").split()
+
+
+def job_cgroups() -> list[str]:
+    """Slurm's cgroups of jobs, in v1's hierarchies or in v2's tree."""
+    found = []
+    for folder, _, _ in os.walk("/sys/fs/cgroup"):
+        if re.search(r"/slurm[^/]*/uid_\d+/job_\d+$|slurmstepd\.scope/(job_|s)\w+$", folder):
+            found.append(folder)
+    return found
+
+
+def leftovers() -> list[str]:
+    """Everything that a finished job must not leave, in words."""
+    found = [f"container {c}" for c in containers()]
+    found += [f"cgroup {path}" for path in job_cgroups()]
+    found += [
+        f"file {path}" for path in STATE.glob("*/*") if path.parent.name != "pulls"
+    ]
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    found += [f"mount {m}" for m in mounts if "/run/socker" in m or "/overlay2/" in m]
+    found += [f"node {n}" for n in read("sinfo", "-h", "-N", "-o", "%N %T").splitlines()
+              if not n.endswith(" idle")]  # fmt: skip
+    return found
+
+
+@pytest.fixture(autouse=True)
+def clean_nodes(request) -> Iterator[None]:
+    """Fail the test that leaves something; take away what would fail the next."""
+    yield
+    end = time.monotonic() + CLEAN_WITHIN
+    while (left := leftovers()) and time.monotonic() < end:
+        time.sleep(0.1)
+    if left:
+        for path in LOGS.glob("slurmd-n?.log"):
+            print(f"--- {path.name}\n", "\n".join(path.read_text().splitlines()[-40:]))
+        _sweep()
+        pytest.fail("left behind: " + "; ".join(left))
+
+
+def _sweep() -> None:
+    """So that one leak fails one test."""
+    read("scancel", "--user=alice", "--user=bob")
+    for container in containers():
+        read("docker", "rm", "-f", container)
+    for node in ("n1", "n2"):
+        read("scontrol", "update", f"nodename={node}", "state=resume")
+    time.sleep(2)
+    for path in STATE.glob("n?/*"):
+        read("rm", "-rf", str(path))
+
+
+@pytest.fixture
+def make_image(tmp_path):
+    """Makes an image of a root directory in the registry: make_image(name, fill, changes)."""
+    made = []
+
+    def make(name: str, fill=lambda root: None, changes=()) -> str:
+        root = tmp_path / name
+        images.busybox_root(root)
+        fill(root)
+        reference = f"{REGISTRY}/{name}:test"
+        images.import_root(root, reference, list(changes))
+        images.push(reference)
+        made.append(reference)
+        return reference
+
+    yield make
+    for reference in made:
+        images.remove_from_engine(reference)
+
+
+@pytest.fixture
+def wait_for():
+    """wait_for(condition, seconds): polls until it is true and returns its value."""
+
+    def wait(condition, seconds: float = 30):
+        end = time.monotonic() + seconds
+        while True:
+            value = condition()
+            if value:
+                return value
+            assert time.monotonic() < end, f"waited {seconds} s in vain"
+            time.sleep(0.1)
+
+    return wait

@@ -60,7 +60,8 @@ def slurm_groups(pid: int) -> list[Path]:
     ]
 
 
-def _executable(pid: int | str) -> str | None:
+def executable(pid: int | str) -> str | None:
+    """The program a process runs; None when it has ended or hides it."""
     try:
         return os.readlink(files.PROC / str(pid) / "exe")
     except OSError:
@@ -73,7 +74,7 @@ def find_extern() -> Anchor | None:
     This process must be slurmstepd's child (same program, same groups).  The
     extern step's own slurmstepd is not wanted, nor its child before execve.
     """
-    own_program = _executable("self")
+    own_program = executable("self")
     mounted = hierarchies()
     for membership in memberships("self"):
         group = paths.extern_step(membership.path)
@@ -81,7 +82,7 @@ def find_extern() -> Anchor | None:
             continue
         for pid in files.pids_below(mounted[membership.controllers] / group.lstrip("/")):
             started = start_time(pid)
-            if started is not None and _executable(pid) not in (None, own_program):
+            if started is not None and executable(pid) not in (None, own_program):
                 return Anchor(pid, started)
     return None
 

@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cffi import FFI
-
 from cgroup import place
 from pycontrol import config, kernel, trusted
 from pycontrol import plugstack as plugstack_file
@@ -134,9 +132,7 @@ def _slurm_version() -> str:
 
 def _plugin_version(plugin: Path) -> str:
     """The Slurm release that a plugin was compiled for (SLURM_VERSION_NUM)."""
-    ffi = FFI()
-    ffi.cdef("extern unsigned int plugin_version;")
-    number = int(ffi.dlopen(str(plugin), ffi.RTLD_LAZY).plugin_version)
+    number = kernel.exported_number(plugin, "plugin_version")
     return f"{number >> 16 & 0xFF}.{number >> 8 & 0xFF:02}.{number & 0xFF}"
 
 

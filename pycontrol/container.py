@@ -8,11 +8,12 @@ running needs none of this.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
 from collections.abc import Iterator
 
-from cgroup import place
+from cgroup import place, remove
 from cgroup.place import Anchor
 from pycontrol import engine as engines
 from pycontrol import identity, kernel, state
@@ -59,7 +60,7 @@ def make(
         undo.callback(engine.remove, container)
         record = start(engine, container, image)
         seal(record)
-        place_in_job(record, anchor)
+        record = place_in_job(record, anchor)
         write_accounts(spec, record, job)
         job.save(spec.image, record)
         undo.pop_all()
@@ -110,7 +111,7 @@ def start(engine: Engine, container: str, image: Image) -> Record:
     started = place.start_time(pid)
     if pid <= 0 or started is None:
         raise EngineError(f"container {container[:12]} ended at once: see Docker's log")
-    return Record(container, pid, started, image)
+    return Record(container, pid, started, image, job_groups=())
 
 
 def seal(record: Record) -> None:
@@ -137,11 +138,14 @@ def seal(record: Record) -> None:
         )
 
 
-def place_in_job(record: Record, anchor: Anchor) -> None:
+def place_in_job(record: Record, anchor: Anchor) -> Record:
+    """Put the first process where Slurm kills it at job end; the record knows where."""
     try:
-        place.place(record.pid, anchor)
+        groups = place.place(record.pid, anchor)
     except (OSError, LookupError) as error:
         raise NodeError(f"the container cannot be placed in the job's cgroups: {error}") from error
+    jobs = dict.fromkeys(str(remove.job_directory(group)) for group in groups)
+    return dataclasses.replace(record, job_groups=tuple(jobs))
 
 
 def write_accounts(spec: ContainerSpec, record: Record, job: JobState) -> None:

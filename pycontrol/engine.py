@@ -99,7 +99,9 @@ class Engine:
         name, separator, tag = _split_tag(reference.text)
         try:
             with self._errors(f"pulling {reference.text}"):
-                events = self._api.pull(name, tag=tag if separator else None, stream=True, decode=True)
+                events = self._api.pull(
+                    name, tag=tag if separator else None, stream=True, decode=True
+                )
                 for event in events:
                     if "error" in event:
                         raise UserError(f"image {reference.text}: {event['error']}")

@@ -1,11 +1,11 @@
 """The environment inside: one pure function, documented in docs/user/options.md.
 
-    what                                            who wins
-    1. SLURM_*, PMI*, and what Slurm sets for GPUs  the job, always
-    2. HOME, USER, LOGNAME, SHELL                   the user's account
-    3. any variable that the image sets             the image
-    4. PATH and others that name the node's files   the image, else unset
-    5. everything else                              the job
+what                                            who wins
+1. SLURM_*, PMI*, and what Slurm sets for GPUs  the job, always
+2. HOME, USER, LOGNAME, SHELL                   the user's account
+3. any variable that the image sets             the image
+4. PATH and others that name the node's files   the image, else unset
+5. everything else                              the job
 """
 
 from __future__ import annotations
@@ -60,9 +60,7 @@ def _parsed(entries: Iterable[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name and "\0" not in value}
 
 
-def merge(
-    job: Mapping[str, str], image: Iterable[str], account: Mapping[str, str]
-) -> Changes:
+def merge(job: Mapping[str, str], image: Iterable[str], account: Mapping[str, str]) -> Changes:
     """The changes that turn the job's environment into the container's.
 
     job      the job's environment

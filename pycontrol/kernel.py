@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 from cffi import FFI
 
@@ -94,3 +95,10 @@ def _exists(number: int) -> bool:
     zero = _ffi.cast("size_t", 0)
     _libc.syscall(number, _int(-1), nothing, nothing, zero, zero)
     return _ffi.errno != errno.ENOSYS
+
+
+def exported_number(library: Path, name: str) -> int:
+    """An `unsigned int` that a shared object exports; its functions stay unresolved."""
+    ffi = FFI()
+    ffi.cdef(f"extern unsigned int {name};")
+    return int(getattr(ffi.dlopen(str(library), ffi.RTLD_LAZY), name))

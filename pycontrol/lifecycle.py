@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+from cgroup import remove as cgroups
 from pycontrol import state
 from pycontrol.bridge import Channel, JobFacts
 from pycontrol.config import Config
@@ -40,7 +42,11 @@ def provide(spec: ContainerSpec, facts: JobFacts, config: Config, channel: Chann
 
 
 def remove(facts: JobFacts, config: Config, channel: Channel) -> None:
-    """Kill the job's containers on this node and forget its files."""
+    """Kill the job's containers on this node, and forget its files.
+
+    What Slurm lost track of goes too: the groups, and the processes in them, of
+    a step whose slurmstepd was killed.
+    """
     job = JobState(facts.state_root, facts.node, facts.job_id)
     if not job.exists():
         return
@@ -50,7 +56,11 @@ def remove(facts: JobFacts, config: Config, channel: Channel) -> None:
     with contextlib.ExitStack() as held:
         for lock in job.locks():
             held.enter_context(state.locked(lock, lambda: None, EPILOG_WAIT))
+        groups = {Path(g) for record in job.records() for g in record.job_groups}
         container.remove_all(facts, config)
+        for group in sorted(groups):
+            if not cgroups.remove(group):
+                channel.log(f"epilog of job {facts.job_id}: {group} is still in use")
         job.remove()
 
 

@@ -42,10 +42,8 @@ NODE_MOUNTS = (
 
 # Directories of the operating system: the node's must not cover the image's
 # only because the user happened to submit from there.
-_SYSTEM = frozenset(
-    ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin")
-    + ("sys", "usr")
-)
+_LIBRARIES = ("lib", "lib32", "lib64", "libx32")
+_SYSTEM = frozenset(("bin", "boot", "dev", "etc", "proc", "run", "sbin", "sys", "usr", *_LIBRARIES))
 _SYSTEM_TOP = frozenset(("home", "opt", "root", "srv", "tmp", "var"))
 
 

@@ -46,7 +46,9 @@ class Progress:
             self.current[layer] = self.total[layer]
 
     def line(self) -> str:
-        megabytes = f"{sum(self.current.values()) / 1e6:.0f} of {sum(self.total.values()) / 1e6:.0f} MB"
+        megabytes = (
+            f"{sum(self.current.values()) / 1e6:.0f} of {sum(self.total.values()) / 1e6:.0f} MB"
+        )
         return f"{megabytes}, {len(self.done)} of {len(self.total)} layers complete"
 
 

@@ -39,6 +39,7 @@ class Record:
     pid: int
     start_time: int  # ticks since boot: a pid alone may be another process's
     image: Image
+    job_groups: tuple[str, ...]  # the job's cgroups, as directories
 
 
 def key(reference: Reference) -> str:
@@ -67,15 +68,12 @@ class JobState:
 
     def load(self, reference: Reference) -> Record | None:
         """The record of the image's container, if there is one."""
-        path = self.folder / f"{key(reference)}.json"
-        try:
-            fields = json.loads(trusted.read(path))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise NodeError(f"{path}: the record is damaged: {error}") from error
-        image = fields.pop("image")
-        return Record(image=Image(**(image | {"env": tuple(image["env"])})), **fields)
+        return _load(self.folder / f"{key(reference)}.json")
+
+    def records(self) -> list[Record]:
+        """All records of the job."""
+        found = (_load(path) for path in sorted(self.folder.glob("*.json")))
+        return [record for record in found if record]
 
     def save(self, reference: Reference, record: Record) -> None:
         write(self.folder / f"{key(reference)}.json", json.dumps(asdict(record)), mode=0o600)
@@ -95,6 +93,20 @@ class JobState:
         shutil.rmtree(self.folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.folder.parent.rmdir()
+
+
+def _load(path: Path) -> Record | None:
+    try:
+        fields = json.loads(trusted.read(path))
+        image = fields.pop("image")
+        return Record(
+            image=Image(**(image | {"env": tuple(image["env"])})),
+            **(fields | {"job_groups": tuple(fields["job_groups"])}),
+        )
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError) as error:
+        raise NodeError(f"{path}: the record is damaged: {error}") from error
 
 
 def is_alive(record: Record) -> bool:

@@ -167,7 +167,9 @@ def dockerd() -> Daemon:
 
 
 def registry() -> Daemon:
-    return Daemon("registry", ["/usr/bin/docker-registry", "serve", registry_config()], http_answers)
+    return Daemon(
+        "registry", ["/usr/bin/docker-registry", "serve", registry_config()], http_answers
+    )
 
 
 def slurmctld() -> Daemon:

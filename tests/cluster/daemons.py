@@ -7,6 +7,7 @@ killed and started anew.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -90,10 +91,8 @@ class Daemon:
         stopped = bool(self.pids())
         for number, seconds in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
             for pid in self.pids():
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
-                except ProcessLookupError:
-                    pass
             end = time.monotonic() + seconds
             while self.pids() and time.monotonic() < end:
                 time.sleep(0.05)

@@ -26,7 +26,9 @@ def in_registry(name: str, tag: str) -> bool:
     url = f"http://{REGISTRY}/v2/{name}/manifests/{tag}"
     accept = "application/vnd.docker.distribution.manifest.v2+json"
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept}), timeout=5):
+        with urllib.request.urlopen(
+            urllib.request.Request(url, headers={"Accept": accept}), timeout=5
+        ):
             return True
     except urllib.error.HTTPError as error:
         if error.code == 404:
@@ -96,7 +98,16 @@ def provide_debian(suite: str = "bookworm") -> bool:
     if in_registry("debian", suite):
         return False
     reference = f"{REGISTRY}/debian:{suite}"
-    run("docker", "import", "--change", PATH_ENV, "--change", 'CMD ["bash"]', debian_tar(suite), reference)
+    run(
+        "docker",
+        "import",
+        "--change",
+        PATH_ENV,
+        "--change",
+        'CMD ["bash"]',
+        debian_tar(suite),
+        reference,
+    )
     push(reference)
     return True
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 
-from stages import StageError, run
+from stages import StageError, run, stage
 
 NEEDED = [
     "busybox-static",
@@ -61,3 +61,8 @@ def install_missing() -> list[str]:
             "/etc/apt/sources.list and the network, then run this again."
         ) from error
     return missing
+
+
+if __name__ == "__main__":
+    with stage("packages of Slurm, munge, Docker and build tools"):
+        install_missing()

@@ -21,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cluster"))
 
 import images
 
+from cgroup import remove as cgroup_remove
+
 REGISTRY = images.REGISTRY
 BUSYBOX = f"{REGISTRY}/busybox:1"
 DEBIAN = f"{REGISTRY}/debian:bookworm"
@@ -142,9 +144,7 @@ def leftovers() -> list[str]:
     """Everything that a finished job must not leave, in words."""
     found = [f"container {c}" for c in containers()]
     found += [f"cgroup {path}" for path in job_cgroups()]
-    found += [
-        f"file {path}" for path in STATE.glob("*/*") if path.parent.name != "pulls"
-    ]
+    found += [f"file {path}" for path in STATE.glob("*/*") if path.parent.name != "pulls"]
     mounts = Path("/proc/self/mounts").read_text().splitlines()
     found += [f"mount {m}" for m in mounts if "/run/socker" in m or "/overlay2/" in m]
     found += [f"node {n}" for n in read("sinfo", "-h", "-N", "-o", "%N %T").splitlines()
@@ -174,6 +174,8 @@ def _sweep() -> None:
     for node in ("n1", "n2"):
         read("scontrol", "update", f"nodename={node}", "state=resume")
     time.sleep(2)
+    for group in job_cgroups():
+        cgroup_remove.remove(Path(group))
     for path in STATE.glob("n?/*"):
         read("rm", "-rf", str(path))
 

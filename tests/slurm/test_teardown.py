@@ -1,0 +1,95 @@
+"""Nothing stays behind, whoever is killed.  The fixture clean_nodes is the test."""
+
+import os
+import signal
+from pathlib import Path
+
+from conftest import BUSYBOX, STATE, containers, read
+
+
+def pids_of(name: str, word: str) -> list[int]:
+    """Processes whose command line starts with `name` and holds `word`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (
+                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
+            except OSError:
+                continue
+            if line.startswith(name) and word in line:
+                found.append(int(entry.name))
+    return found
+
+
+def sleeper(alice, wait_for, *options):
+    """A step that runs; its process and the job's id."""
+    process = alice.start(
+        "srun", "-Q", f"--docker={BUSYBOX}", *options, "sh", "-c", "echo $SLURM_JOB_ID; sleep 77",
+        stdout=-1, stderr=-1,
+    )  # fmt: skip
+    return process, process.stdout.readline().strip()
+
+
+def test_slurmstepd_killed(alice, wait_for):
+    process, job = sleeper(alice, wait_for)
+    for pid in wait_for(lambda: pids_of("slurmstepd:", f"[{job}.0]")):
+        os.kill(pid, signal.SIGKILL)
+    alice.run("scancel", job)
+    process.communicate(timeout=60)
+    wait_for(lambda: not containers(), 60)
+    for pid in pids_of("sleep 77", ""):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_extern_slurmstepd_killed(alice, wait_for):
+    process, job = sleeper(alice, wait_for)
+    for pid in wait_for(lambda: pids_of("slurmstepd:", f"[{job}.extern]")):
+        os.kill(pid, signal.SIGKILL)
+    alice.run("scancel", job)
+    process.communicate(timeout=60)
+    wait_for(lambda: not containers(), 60)
+
+
+def test_first_process_killed(alice, wait_for):
+    process, job = sleeper(alice, wait_for)
+    pid = int(read("docker", "inspect", "-f", "{{.State.Pid}}", containers()[0]))
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not containers())
+    alice.run("scancel", job)
+    process.communicate(timeout=60)
+
+
+def test_a_step_after_the_first_process_died_gets_a_new_one(alice, wait_for):
+    script = (
+        f"srun -Q --docker={BUSYBOX} echo one; pkill -KILL pause; sleep 1;"
+        f"srun -Q --docker={BUSYBOX} echo two"
+    )
+    result = alice.run("salloc", "-Q", "-n1", "sh", "-c", script)
+    assert result.lines == ["one", "two"]
+
+
+def test_hook_killed_while_it_works(alice, wait_for):
+    """SIGKILL of slurmstepd takes its hook along, the epilog what was made."""
+    process = alice.start("srun", "-Q", f"--docker={BUSYBOX}", "echo", "ran", stdout=-1, stderr=-1)
+    job = wait_for(lambda: [p.name for p in STATE.glob("n?/*")])[0]
+    for pid in pids_of("slurmstepd:", f"[{job}.0]"):
+        os.kill(pid, signal.SIGKILL)
+    alice.run("scancel", job)
+    process.communicate(timeout=90)
+
+
+def test_a_failed_step_leaves_nothing_in_a_living_job(alice):
+    script = (
+        f"srun -Q --docker={BUSYBOX} --container-mounts=/nowhere:/x true;"
+        f"srun -Q --docker={BUSYBOX} echo well"
+    )
+    result = alice.run("salloc", "-Q", "-n1", "sh", "-c", script)
+    assert result.lines == ["well"]
+
+
+def test_epilog_twice(alice):
+    """The epilog's hook is harmless for jobs that never used a container."""
+    for _ in range(3):
+        assert alice.srun("true").status == 0

@@ -1,0 +1,107 @@
+"""Reading where a process is: real lines of v1 and v2 nodes."""
+
+from pathlib import Path
+
+import pytest
+
+from cgroup import files, paths, remove
+
+V1 = """\
+9:name=systemd:/
+6:freezer:/slurm_n1/uid_1001/job_2
+5:devices:/slurm_n1/uid_1001/job_2/step_0
+4:memory:/slurm_n1/uid_1001/job_2/step_0/task_0
+2:cpu,cpuacct:/user.slice
+0::/
+"""
+
+MOUNTINFO = """\
+24 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
+35 31 0:30 / /sys/fs/cgroup/memory rw,nosuid shared:9 - cgroup cgroup rw,memory
+36 31 0:31 / /sys/fs/cgroup/cpu\\040x rw - cgroup cgroup rw,cpu,cpuacct
+37 31 0:32 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,release_agent=/x,name=systemd
+38 31 0:33 /docker/abc /elsewhere rw - cgroup cgroup rw,devices
+39 31 0:34 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+40 31 0:34 / /second rw - cgroup2 cgroup2 rw
+"""
+
+
+def test_memberships():
+    found = paths.parse_memberships(V1)
+    assert found[1] == paths.Membership(("freezer",), "/slurm_n1/uid_1001/job_2")
+    assert found[4].controllers == ("cpu", "cpuacct")
+    assert found[5] == paths.Membership((), "/")
+
+
+def test_hierarchies():
+    assert paths.parse_hierarchies(MOUNTINFO) == {
+        ("memory",): Path("/sys/fs/cgroup/memory"),
+        ("cpu", "cpuacct"): Path("/sys/fs/cgroup/cpu x"),
+        ("name=systemd",): Path("/sys/fs/cgroup/systemd"),
+        (): Path("/sys/fs/cgroup/unified"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/slurm/uid_1/job_2/step_0/task_0", True),
+        ("/slurm_n1/uid_1001/job_2", True),
+        ("/system.slice/n1_slurmstepd.scope/job_2/step_0/user/task_0", True),
+        ("/system.slice/slurmstepd.scope/s029M7/step_0/slurm", True),
+        ("/", False),
+        ("/docker/abc", False),
+        ("/user.slice/slurm", False),
+    ],
+)
+def test_which_groups_are_slurms(path, expected):
+    assert paths.is_slurms(path) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/slurm_n1/uid_1001/job_2/step_0/task_0", "/slurm_n1/uid_1001/job_2/step_extern"),
+        (
+            "/system.slice/x.scope/s029M7/step_batch/slurm",
+            "/system.slice/x.scope/s029M7/step_extern",
+        ),
+        ("/slurm_n1/uid_1001/job_2", None),
+        ("/", None),
+    ],
+)
+def test_the_extern_step_of_a_job(path, expected):
+    assert paths.extern_step(path) == expected
+
+
+def test_write_pid(tmp_path):
+    (tmp_path / "cgroup.procs").write_text("")
+    files.write_pid(tmp_path, 42)
+    assert (tmp_path / "cgroup.procs").read_text() == "42"
+
+
+def test_write_pid_names_the_file_and_the_value(tmp_path):
+    with pytest.raises(OSError, match="pid 42") as caught:
+        files.write_pid(tmp_path / "gone", 42)
+    assert "gone/cgroup.procs" in str(caught.value)
+
+
+def test_pids_below(tmp_path):
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "cgroup.procs").write_text("1\n")
+    (tmp_path / "a/b/cgroup.procs").write_text("2\n3\n")
+    assert sorted(files.pids_below(tmp_path)) == [1, 2, 3]
+    assert files.pids_below(tmp_path / "gone") == []
+
+
+def test_the_jobs_group():
+    base = Path("/sys/fs/cgroup/memory/slurm_n1/uid_1/job_2")
+    assert remove.job_directory(base / "step_extern/task_0") == base
+    assert remove.job_directory(base / "step_extern") == base
+
+
+def test_remove_takes_children_first(tmp_path):
+    (tmp_path / "job/step_0/task_0").mkdir(parents=True)
+    assert remove.remove(tmp_path / "job")
+    assert not (tmp_path / "job").exists()
+    assert remove.remove(tmp_path / "job")

@@ -1,0 +1,128 @@
+"""Records, locks and the bridge's records on the wire."""
+
+import os
+import socket
+import time
+
+import pytest
+
+from pycontrol import state
+from pycontrol.bridge import Channel, printable
+from pycontrol.errors import NodeError
+from pycontrol.image import Image, Reference
+from pycontrol.pull import Progress
+from pycontrol.state import JobState, Record
+
+IMAGE = Image("sha256:1", ("A=b",), "/w")
+REFERENCE = Reference("a:1")
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    monkeypatch.setattr(state.trusted, "problem_with", lambda status: None)
+    job = JobState(tmp_path, "n1", 7)
+    job.make()
+    return job
+
+
+def test_record_survives(job):
+    record = Record("abc", 12, 34, IMAGE, ("/g",))
+    job.save(REFERENCE, record)
+    assert job.load(REFERENCE) == record
+    assert job.load(Reference("other:1")) is None
+
+
+def test_damaged_record(job):
+    job.save(REFERENCE, Record("abc", 12, 34, IMAGE, ("/g",)))
+    path = next(job.folder.glob("*.json"))
+    path.write_text("{")
+    with pytest.raises(NodeError, match="damaged"):
+        job.load(REFERENCE)
+
+
+def test_users_may_pass_but_not_list(job):
+    assert job.folder.stat().st_mode & 0o777 == 0o711
+
+
+def test_remove_is_repeatable(job):
+    job.remove()
+    job.remove()
+    assert not job.folder.parent.exists()
+
+
+def test_own_process_is_alive_and_another_start_is_not():
+    from cgroup import place
+
+    started = place.start_time(os.getpid())
+    assert state.is_alive(Record("", os.getpid(), started, IMAGE, ()))
+    assert not state.is_alive(Record("", os.getpid(), started + 1, IMAGE, ()))
+
+
+def test_a_process_with_an_evil_name(tmp_path):
+    """The name in /proc/PID/stat may hold spaces and brackets."""
+    from cgroup import files, place
+
+    (tmp_path / "5").mkdir()
+    fields = " ".join(["S", *map(str, range(4, 40))])
+    (tmp_path / "5/stat").write_text(f"5 (a) S 1 (b) {fields}")
+    original = files.PROC
+    files.read_proc.__defaults__ = (tmp_path,)
+    try:
+        assert place.start_time(5) == 22
+    finally:
+        files.read_proc.__defaults__ = (original,)
+
+
+def test_lock_waits_and_gives_up(tmp_path):
+    path = tmp_path / "lock"
+    waited = []
+    with state.locked(path, lambda: None, 1):
+        started = time.monotonic()
+        with pytest.raises(NodeError, match="was not free"):
+            with state.locked(path, lambda: waited.append(1), 0.2):
+                pass
+        assert 0.2 <= time.monotonic() - started < 5
+    assert waited
+    with state.locked(path, lambda: None, 1):
+        pass
+
+
+def test_lock_does_not_follow_links(tmp_path):
+    (tmp_path / "lock").symlink_to("/etc/hostname")
+    with pytest.raises(OSError, match="symbolic"):
+        with state.locked(tmp_path / "lock", lambda: None, 1):
+            pass
+
+
+def test_records_on_the_wire():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel = Channel(ours)
+    channel.mount("r", "/a", "/b")
+    channel.set_variable("A", "b\udcff")
+    channel.tell("two\nlines\x1b[31m")
+    channel.succeed()
+    assert [theirs.recv(100) for _ in range(4)] == [
+        b"Mr\0/a\0/b",
+        b"VA=b\xff",
+        b"Ttwo lines?[31m",
+        b"K3",
+    ]
+
+
+def test_printable():
+    assert printable("a\tb\x07c\u202ed") == "a?b?c?d"
+
+
+def test_progress_adds_up_layers():
+    progress = Progress()
+    for event in (
+        {"status": "Pulling from debian", "id": "bookworm"},
+        {"status": "Pulling fs layer", "id": "l1"},
+        {"status": "Already exists", "id": "l0"},
+        {"status": "Downloading", "id": "l1", "progressDetail": {"current": 3e6, "total": 9e6}},
+        {"status": "Downloading", "id": "l1", "progressDetail": {"current": 6e6, "total": 9e6}},
+    ):
+        progress.add(event)
+    assert progress.line() == "6 of 9 MB, 1 of 2 layers complete"
+    progress.add({"status": "Pull complete", "id": "l1"})
+    assert progress.line() == "9 of 9 MB, 2 of 2 layers complete"

@@ -2,7 +2,7 @@
 PYTHON = /usr/bin/python3
 CLUSTER = $(PYTHON) tests/cluster/cluster.py
 
-.PHONY: help quickstart test unit shim slurm cluster cluster-down cluster-status clean format
+.PHONY: help quickstart test unit shim slurm cluster cluster-down cluster-status clean docs format
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 26
@@ -35,6 +35,9 @@ clean: ## (root) stop the cluster and remove all that it, the build and the test
 	$(CLUSTER) clean
 	rm -rf build socker.egg-info .venv .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+docs: ## generate the configuration reference
+	.venv/bin/python docs/developer/generate.py
 
 format: ## format the Python sources
 	.venv/bin/ruff format . && .venv/bin/ruff check --fix .

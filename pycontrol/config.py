@@ -150,3 +150,18 @@ def load(arguments: Iterable[str] = ()) -> Loaded:
             values[name] = _from_text(name, text, "plugstack.conf")
             origin[name] = "plugstack.conf"
     return Loaded(Config(**values), origin)
+
+
+def reference() -> str:
+    """Every setting for the admin's guide, in one form, as Markdown."""
+    parts = []
+    for name, setting in FIELDS.items():
+        kind = type(setting.default).__name__
+        default = str(setting.default).lower() if kind == "bool" else setting.default
+        example = setting.metadata["example"]
+        quoted = f'"{example}"' if kind == "str" else example
+        parts.append(
+            f"### {name} ({kind}, optional)\n\n{setting.metadata['meaning']} "
+            f"Default: `{default}`.\n\n```toml\n{name} = {quoted}\n```\n"
+        )
+    return "\n".join(parts)

@@ -1,6 +1,7 @@
 """Finding and pulling images: once per node, with progress, with clear errors."""
 
 import contextlib
+import os
 import socket
 import subprocess
 import threading
@@ -64,7 +65,10 @@ def test_by_digest(alice):
 def test_twenty_steps_at_once_pull_once(alice):
     images.remove_from_engine(BUSYBOX)
     since = time.time()
-    script = f"for i in $(seq 20); do srun -Q --overlap -n1 -N1 --mem=0 --docker={BUSYBOX} echo ran-$i & done; wait"
+    script = (
+        "for i in $(seq 20); do srun -Q --overlap -n1 -N1 --mem=0 "
+        f"--docker={BUSYBOX} echo ran-$i & done; wait"
+    )
     result = alice.run("salloc", "-Q", "-N2", "-n2", "--mem=2000", "sh", "-c", script, timeout=300)
     assert sorted(result.lines) == sorted(f"ran-{i}" for i in range(1, 21))
     assert engine_pulls(BUSYBOX, since) == 1
@@ -122,7 +126,7 @@ class SlowRegistry:
 @pytest.fixture
 def slow_image(make_image):
     """An image of 6 MB that takes about 12 s to pull."""
-    noise = Path("/dev/urandom").open("rb").read(6_000_000)
+    noise = os.urandom(6_000_000)
     image = make_image("slow", lambda root: (root / "noise").write_bytes(noise))
     registry = SlowRegistry(5001, 500_000)
     slow = image.replace(REGISTRY, registry.address)
@@ -158,7 +162,6 @@ def test_scancel_ends_a_pull(alice, slow_image, wait_for):
 
 def test_an_engine_that_is_down(alice):
     """A clear error, and a node that is idle afterwards (the fixture looks)."""
-    from pathlib import Path
 
     config = Path("/etc/socker/socker.toml")
     config.parent.mkdir(exist_ok=True)

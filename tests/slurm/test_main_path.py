@@ -20,7 +20,9 @@ def test_docker_is_the_same_option(alice):
 
 
 def test_root_is_read_only_and_home_is_not(alice):
-    script = "echo x > ~/written; touch /x; touch /etc/x; mkdir /tmp/socker-test && rmdir /tmp/socker-test"
+    script = (
+        "echo x > ~/written; touch /x; touch /etc/x; mkdir /tmp/x.socker && rmdir /tmp/x.socker"
+    )
     result = alice.srun(f"--docker={BUSYBOX}", "sh", "-c", script)
     assert result.stderr.count("Read-only file system") == 2
     written = alice.home / "written"
@@ -60,7 +62,10 @@ def test_no_container_mount_home(alice):
 
 
 def test_node_directories_are_shared(alice):
-    script = "test -c /dev/null && echo > /dev/null && ls -d /dev/shm /dev/pts && ls -d /proc/1 && ls -d /sys/class"
+    script = (
+        "test -c /dev/null && echo > /dev/null && ls -d /dev/shm /dev/pts && ls -d /proc/1 "
+        "&& ls -d /sys/class"
+    )
     result = alice.srun(f"--docker={BUSYBOX}", "sh", "-c", script)
     assert result.status == 0, result.stderr
 

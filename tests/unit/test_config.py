@@ -93,3 +93,12 @@ def test_what_cannot_be_trusted(changed, words):
 
 def test_what_can_be_trusted():
     assert trusted.problem_with(status()) is None
+
+
+def test_the_reference_is_generated_from_the_definition():
+    import runpy
+    from pathlib import Path
+
+    root = Path(__file__).resolve().parents[2]
+    generate = runpy.run_path(str(root / "docs/developer/generate.py"))
+    assert generate["PAGE"].read_text() == generate["page"](), "run `make docs`"

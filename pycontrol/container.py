@@ -8,10 +8,10 @@ running needs none of this.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from cgroup import place, remove
 from cgroup.place import Anchor
@@ -20,7 +20,7 @@ from pycontrol import identity, kernel, state
 from pycontrol.bridge import Channel, JobFacts
 from pycontrol.config import Config
 from pycontrol.engine import Engine, NewContainer
-from pycontrol.errors import EngineError, NodeError
+from pycontrol.errors import EngineError, NodeError, UserError
 from pycontrol.image import Image
 from pycontrol.policy import ContainerSpec
 from pycontrol.pull import Puller
@@ -51,16 +51,19 @@ def make(
     `since` is when the step began to ask (seconds, epoch).  Each effect
     registers its undo at once: a failure half-way leaves no container.
     """
-    anchor = find_anchor()
     job = JobState(facts.state_root, facts.node, facts.job_id)
+    anchor = find_anchor()
+    job.note_groups(job_groups(anchor))
     with connected(config) as engine, contextlib.ExitStack() as undo:
         puller = Puller(engine, config, channel, facts.state_root, anchor.is_alive, since)
         image = puller.provide(spec.image)
+        job.note_container()
         container = engine.create(new_container(spec, image, facts, config))
         undo.callback(engine.remove, container)
+        refuse_strange_accounts(engine, container, spec)
         record = start(engine, container, image)
         seal(record)
-        record = place_in_job(record, anchor)
+        place_in_job(record, anchor)
         write_accounts(spec, record, job)
         job.save(spec.image, record)
         undo.pop_all()
@@ -80,6 +83,28 @@ def find_anchor() -> Anchor:
                 "admin must set PrologFlags=Contain and ProctrackType=proctrack/cgroup"
             )
         time.sleep(0.05)
+
+
+def job_groups(anchor: Anchor) -> list[Path]:
+    """The job's own cgroups, as directories."""
+    try:
+        return [remove.job_directory(group) for group in place.slurm_groups(anchor.pid)]
+    except OSError as error:
+        raise NodeError(f"the job ended while its container was being set up: {error}") from error
+
+
+def refuse_strange_accounts(engine: Engine, container: str, spec: ContainerSpec) -> None:
+    """The engine opens these files, as root and without a check, when it starts the container.
+
+    A pipe in their place would hang it (seen with Docker 20.10), a device node
+    would be opened.
+    """
+    for path in ("/etc/passwd", "/etc/group"):
+        if not engine.is_regular_or_missing(container, path):
+            raise UserError(
+                f"image {spec.image.text}: its {path} is not a regular file: such an image "
+                "cannot be run: rebuild it"
+            )
 
 
 def new_container(
@@ -111,7 +136,7 @@ def start(engine: Engine, container: str, image: Image) -> Record:
     started = place.start_time(pid)
     if pid <= 0 or started is None:
         raise EngineError(f"container {container[:12]} ended at once: see Docker's log")
-    return Record(container, pid, started, image, job_groups=())
+    return Record(container, pid, started, image)
 
 
 def seal(record: Record) -> None:
@@ -138,14 +163,12 @@ def seal(record: Record) -> None:
         )
 
 
-def place_in_job(record: Record, anchor: Anchor) -> Record:
-    """Put the first process where Slurm kills it at job end; the record knows where."""
+def place_in_job(record: Record, anchor: Anchor) -> None:
+    """Put the first process where Slurm kills it when the job ends."""
     try:
-        groups = place.place(record.pid, anchor)
+        place.place(record.pid, anchor)
     except (OSError, LookupError) as error:
         raise NodeError(f"the container cannot be placed in the job's cgroups: {error}") from error
-    jobs = dict.fromkeys(str(remove.job_directory(group)) for group in groups)
-    return dataclasses.replace(record, job_groups=tuple(jobs))
 
 
 def write_accounts(spec: ContainerSpec, record: Record, job: JobState) -> None:

@@ -21,6 +21,10 @@ from pycontrol.image import Image, Reference
 JOB, NODE, USER, IMAGE = "socker.job", "socker.node", "socker.user", "socker.image"
 PAUSE_INSIDE = "/.socker/pause"
 
+# Go's os.FileMode: regular files have none of the type bits (io/fs, fs.go).
+GO_MODE_SYMLINK = 1 << 27
+GO_MODE_TYPE = (1 << 31) | GO_MODE_SYMLINK | 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19
+
 
 @dataclass(frozen=True)
 class NewContainer:
@@ -147,6 +151,27 @@ class Engine:
                 host_config=host,
             )
         return made["Id"]
+
+    def is_regular_or_missing(self, container: str, path: str) -> bool:
+        """Whether a path of a container that does not run yet is safe to open.
+
+        One link is followed, resolved by the engine inside the container.
+        """
+        for _ in range(2):
+            try:
+                with self._errors(f"looking at {path}"):
+                    stream, status = self._api.get_archive(container, path)
+                    stream.close()
+            except EngineError as error:
+                if isinstance(error.__cause__, docker.errors.NotFound):
+                    return True
+                raise
+            if not status["mode"] & GO_MODE_TYPE:
+                return True
+            if not status["mode"] & GO_MODE_SYMLINK:
+                return False
+            path = status["linkTarget"]
+        return False
 
     def start(self, container: str) -> int:
         """Start it; returns the pid of its first process on the node."""

@@ -18,8 +18,10 @@ LONGEST = 512  # characters; more than registry, name, tag and digest need
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+# As in Docker, the first part is a registry only if it looks like a host.
+_LOOKS_LIKE_A_HOST = r"(?=[^/]*[.:]|localhost/)"
 _REFERENCE = re.compile(
-    rf"(?:(?P<registry>{_HOST})/)?"
+    rf"(?:{_LOOKS_LIKE_A_HOST}(?P<registry>{_HOST})/)?"
     rf"(?P<name>{_COMPONENT}(?:/{_COMPONENT})*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from cgroup import remove as cgroups
 from pycontrol import state
@@ -50,15 +49,16 @@ def remove(facts: JobFacts, config: Config, channel: Channel) -> None:
     job = JobState(facts.state_root, facts.node, facts.job_id)
     if not job.exists():
         return
-    from pycontrol import container
-
-    channel.ask_for_time(config.engine_timeout + EPILOG_WAIT + container.REMOVAL_WAIT)
+    channel.ask_for_time(EPILOG_WAIT * (len(job.locks()) + 1))
     with contextlib.ExitStack() as held:
         for lock in job.locks():
             held.enter_context(state.locked(lock, lambda: None, EPILOG_WAIT))
-        groups = {Path(g) for record in job.records() for g in record.job_groups}
-        container.remove_all(facts, config)
-        for group in sorted(groups):
+        if job.may_have_containers():
+            from pycontrol import container  # with it the Docker SDK: see there
+
+            channel.ask_for_time(config.engine_timeout + container.REMOVAL_WAIT)
+            container.remove_all(facts, config)
+        for group in job.groups():
             if not cgroups.remove(group):
                 channel.log(f"epilog of job {facts.job_id}: {group} is still in use")
         job.remove()

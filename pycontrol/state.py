@@ -1,6 +1,8 @@
 """What is kept of a job's containers: root-owned files under /run/socker.
 
-    /run/socker/NODE/JOB/           a job that used a container on this node
+    /run/socker/NODE/JOB/           a job that asked for a container on this node
+        groups                      the job's cgroups, one a line
+        containers                  there when the engine may hold one of the job
         KEY.lock                    held while a container is made or removed
         KEY.json                    the record of a running container
         KEY/passwd, KEY/group       what tasks mount over the image's own
@@ -19,7 +21,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -39,7 +41,6 @@ class Record:
     pid: int
     start_time: int  # ticks since boot: a pid alone may be another process's
     image: Image
-    job_groups: tuple[str, ...]  # the job's cgroups, as directories
 
 
 def key(reference: Reference) -> str:
@@ -70,10 +71,24 @@ class JobState:
         """The record of the image's container, if there is one."""
         return _load(self.folder / f"{key(reference)}.json")
 
-    def records(self) -> list[Record]:
-        """All records of the job."""
-        found = (_load(path) for path in sorted(self.folder.glob("*.json")))
-        return [record for record in found if record]
+    # Noted before the effects, so that the epilog finds what a killed hook began.
+
+    def note_groups(self, groups: Iterable[Path]) -> None:
+        """The job's cgroups, as Slurm named them."""
+        write(self.folder / "groups", "".join(f"{group}\n" for group in groups), mode=0o600)
+
+    def groups(self) -> list[Path]:
+        try:
+            return [Path(line) for line in trusted.read(self.folder / "groups").splitlines()]
+        except FileNotFoundError:
+            return []
+
+    def note_container(self) -> None:
+        """From now on the engine may hold a container of the job."""
+        (self.folder / "containers").touch(mode=0o600)
+
+    def may_have_containers(self) -> bool:
+        return (self.folder / "containers").exists()
 
     def save(self, reference: Reference, record: Record) -> None:
         write(self.folder / f"{key(reference)}.json", json.dumps(asdict(record)), mode=0o600)
@@ -101,7 +116,7 @@ def _load(path: Path) -> Record | None:
         image = fields.pop("image")
         return Record(
             image=Image(**(image | {"env": tuple(image["env"])})),
-            **(fields | {"job_groups": tuple(fields["job_groups"])}),
+            **fields,
         )
     except FileNotFoundError:
         return None

@@ -309,6 +309,23 @@ static int find_or_make(int root, char *path, bool is_dir)
 	return find_target(root, path);
 }
 
+static int attach_at(struct mount_entry *mount, int target)
+{
+	struct stat status;
+
+	if (fstat(target, &status) == 0 && S_ISDIR(status.st_mode) != mount->is_dir)
+		return fail("mount %s: one of source and target %s is a "
+			    "directory, the other is not: mount like on like",
+			    mount->source, mount->target);
+	if (raise_caps(MOUNT_CAPS))
+		return -1;
+	if (sys_move_mount(mount->tree, target))
+		return fail("mount %s at %s: %m", mount->source, mount->target);
+	close(mount->tree);
+	mount->tree = -1;
+	return 0;
+}
+
 static int attach(int root, struct mount_entry *mount)
 {
 	int target = find_or_make(root, mount->target, mount->is_dir);
@@ -317,18 +334,9 @@ static int attach(int root, struct mount_entry *mount)
 	if (target < 0)
 		return fail("mount %s: the target %s cannot be made in the "
 			    "container: %m", mount->source, mount->target);
-	if (raise_caps(MOUNT_CAPS))
-		return -1;
-	rc = sys_move_mount(mount->tree, target);
+	rc = attach_at(mount, target);
 	close(target);
-	close(mount->tree);
-	mount->tree = -1;
-	if (rc && errno == ENOTDIR)
-		return fail("mount %s: one of source and target %s is a "
-			    "directory, the other a file", mount->source, mount->target);
-	if (rc)
-		return fail("mount %s at %s: %m", mount->source, mount->target);
-	return 0;
+	return rc;
 }
 
 /* --- 4. the rest ---------------------------------------------------------- */

@@ -36,9 +36,7 @@ def test_a_missing_command_says_so(alice):
 
 def running_job(user, wait_for, *command, options=()):
     """Start a step, wait until it has printed a line; its process and job id."""
-    process = user.start(
-        "srun", f"--docker={BUSYBOX}", *options, *command, stdout=-1, stderr=-1
-    )
+    process = user.start("srun", f"--docker={BUSYBOX}", *options, *command, stdout=-1, stderr=-1)
     process.first = process.stdout.readline()
     job = wait_for(lambda: user.run("squeue", "-h", "-o", "%i").lines)[0]
     return process, job

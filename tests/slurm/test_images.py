@@ -40,7 +40,7 @@ def test_a_registry_that_is_not_there(alice):
 
 @pytest.mark.parametrize(
     "name",
-    ["UPPER/case", "a b", "-x", "a:", "x" * 600, "a@sha256:12", "../x", "a/../b", "http://a/b"],
+    ["UPPER", "a b", "-x", "a:", "x" * 600, "a@sha256:12", "../x", "a/../b", "http://a/b"],
 )
 def test_names_that_cannot_be(alice, name):
     result = alice.srun(f"--docker={name}", "true")
@@ -120,6 +120,7 @@ class SlowRegistry:
             target.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
         self._listener.close()
 
 

@@ -79,7 +79,7 @@ def test_a_missing_source_is_named(alice):
 def test_file_over_directory(alice, data):
     result = mounted(alice, f"{data}/open/file:/root", "true")
     assert result.status == 1
-    assert "is a directory, the other a file" in result.stderr
+    assert "is a directory, the other is not" in result.stderr
 
 
 def test_mounted_directories_are_nosuid_and_nodev(alice, data):

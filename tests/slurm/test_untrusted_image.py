@@ -13,12 +13,12 @@ SECRET = Path("/etc/shadow")
 
 def test_setuid_root_binary_gains_nothing(alice, make_image):
     def fill(root):
-        shutil.copy(root / "bin/busybox", root / "bin/setuid-busybox")
-        (root / "bin/setuid-busybox").chmod(0o4755)
+        shutil.copy(root / "bin/busybox", root / "bin/busybox-setuid")
+        (root / "bin/busybox-setuid").chmod(0o4755)
 
     image = make_image("setuid", fill)
     result = alice.srun(
-        f"--docker={image}", "/bin/setuid-busybox", "grep", "^Uid", "/proc/self/status"
+        f"--docker={image}", "/bin/busybox-setuid", "grep", "^Uid", "/proc/self/status"
     )
     uids = set(result.stdout.split()[1:])
     assert uids == {alice.srun("id", "-u").stdout.strip()}
@@ -28,14 +28,14 @@ def test_file_capabilities_gain_nothing(alice, make_image):
     """cap_setuid+ep on a binary, in the kernel's own format (vfs_cap_data v2)."""
 
     def fill(root):
-        shutil.copy(root / "bin/busybox", root / "bin/cap-busybox")
+        shutil.copy(root / "bin/busybox", root / "bin/busybox-cap")
         data = bytes([1, 0, 0, 2]) + (1 << 7).to_bytes(4, "little") + bytes(12)
-        os.setxattr(root / "bin/cap-busybox", "security.capability", data)
-        assert os.getxattr(root / "bin/cap-busybox", "security.capability") == data
+        os.setxattr(root / "bin/busybox-cap", "security.capability", data)
+        assert os.getxattr(root / "bin/busybox-cap", "security.capability") == data
 
     image = make_image("filecaps", fill)
     result = alice.srun(
-        f"--docker={image}", "/bin/cap-busybox", "grep", "^Cap", "/proc/self/status"
+        f"--docker={image}", "/bin/busybox-cap", "grep", "^Cap", "/proc/self/status"
     )
     assert {line.split()[1] for line in result.lines} == {"0" * 16}
 
@@ -117,7 +117,7 @@ def test_target_lookup_tells_nothing_of_closed_directories(alice):
             mounts = f"--container-mounts=/:/node,/home/alice:/node/root/socker-{name}"
             result = alice.srun(f"--docker={BUSYBOX}", mounts, "true")
             assert result.status == 1
-            texts.add(result.stderr.replace(name, "X"))
+            texts.add(result.stderr.splitlines()[0].replace(name, "X"))
         assert len(texts) == 1
         assert not Path("/root/socker-nowhere").exists()
     finally:
@@ -142,12 +142,13 @@ def test_strange_account_files(alice, make_image, kind):
 
     image = make_image(f"accounts-{kind}", fill)
     result = alice.srun(f"--docker={image}", "cat", "/etc/passwd")
-    if kind in ("directory", "link"):
-        # Nothing sensible can be mounted there: refused, with the name.
-        assert result.status == 1
-        assert "/etc/passwd" in result.stderr
+    if kind in ("huge", "link"):
+        # Nothing of it is shown; a link is followed inside the image.
+        assert result.lines[0].startswith("alice:x:") or "/etc/passwd" in result.stderr
     else:
-        assert result.lines[0].startswith("alice:x:")
+        # Docker itself would open a pipe or a device: refused before it starts.
+        assert result.status == 1
+        assert "its /etc/passwd is not a regular file" in result.stderr
     assert SECRET.read_text().splitlines()[0] not in result.stdout
 
 

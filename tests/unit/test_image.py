@@ -20,6 +20,7 @@ DIGEST = "sha256:" + "a" * 64
         (f"a@{DIGEST}", f"a@{DIGEST}"),
         (f"r:5000/a:1@{DIGEST}", f"r:5000/a:1@{DIGEST}"),
         ("[::1]:5000/a", "[::1]:5000/a:latest"),
+        ("localhost/a", "localhost/a:latest"),
     ],
 )
 def test_references(text, full):
@@ -31,6 +32,7 @@ def test_references(text, full):
     [
         "",
         "A",
+        "A/b",
         "a b",
         "a:",
         "a//b",

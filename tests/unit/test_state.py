@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -26,18 +27,27 @@ def job(tmp_path, monkeypatch):
 
 
 def test_record_survives(job):
-    record = Record("abc", 12, 34, IMAGE, ("/g",))
+    record = Record("abc", 12, 34, IMAGE)
     job.save(REFERENCE, record)
     assert job.load(REFERENCE) == record
     assert job.load(Reference("other:1")) is None
 
 
 def test_damaged_record(job):
-    job.save(REFERENCE, Record("abc", 12, 34, IMAGE, ("/g",)))
+    job.save(REFERENCE, Record("abc", 12, 34, IMAGE))
     path = next(job.folder.glob("*.json"))
     path.write_text("{")
     with pytest.raises(NodeError, match="damaged"):
         job.load(REFERENCE)
+
+
+def test_what_a_killed_hook_had_begun(job):
+    assert job.groups() == []
+    assert not job.may_have_containers()
+    job.note_groups([Path("/g/job_1"), Path("/h/job_1")])
+    job.note_container()
+    assert job.groups() == [Path("/g/job_1"), Path("/h/job_1")]
+    assert job.may_have_containers()
 
 
 def test_users_may_pass_but_not_list(job):
@@ -54,8 +64,8 @@ def test_own_process_is_alive_and_another_start_is_not():
     from cgroup import place
 
     started = place.start_time(os.getpid())
-    assert state.is_alive(Record("", os.getpid(), started, IMAGE, ()))
-    assert not state.is_alive(Record("", os.getpid(), started + 1, IMAGE, ()))
+    assert state.is_alive(Record("", os.getpid(), started, IMAGE))
+    assert not state.is_alive(Record("", os.getpid(), started + 1, IMAGE))
 
 
 def test_a_process_with_an_evil_name(tmp_path):

@@ -11,23 +11,22 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
-from cgroup import place, remove
+from cgroup import place
 from cgroup.place import Anchor
+from pycontrol import anchors, identity, kernel, state
 from pycontrol import engine as engines
-from pycontrol import identity, kernel, state
 from pycontrol.bridge import Channel, JobFacts
 from pycontrol.config import Config
 from pycontrol.engine import Engine, NewContainer
 from pycontrol.errors import EngineError, NodeError, UserError
 from pycontrol.image import Image
+from pycontrol.jobs import JobWatch
 from pycontrol.policy import ContainerSpec
 from pycontrol.pull import Puller
 from pycontrol.rootfs import Root
 from pycontrol.state import JobState, Record
 
-EXTERN_WAIT = 10  # seconds for the extern step, which starts beside the first step
 REMOVAL_WAIT = 30  # seconds for containers that are being removed
 
 
@@ -52,10 +51,10 @@ def make(
     registers its undo at once: a failure half-way leaves no container.
     """
     job = JobState(facts.state_root, facts.node, facts.job_id)
-    anchor = find_anchor()
-    job.note_groups(job_groups(anchor))
+    anchor = anchors.find()
     with connected(config) as engine, contextlib.ExitStack() as undo:
-        puller = Puller(engine, config, channel, facts.state_root, anchor.is_alive, since)
+        watch = JobWatch(facts.job_id, anchor)
+        puller = Puller(engine, config, channel, facts.state_root, watch, since)
         image = puller.provide(spec.image)
         job.note_container()
         container = engine.create(new_container(spec, image, facts, config))
@@ -68,29 +67,6 @@ def make(
         job.save(spec.image, record)
         undo.pop_all()
     return record
-
-
-def find_anchor() -> Anchor:
-    """Slurm's own process of the job's extern step."""
-    end = time.monotonic() + EXTERN_WAIT
-    while True:
-        anchor = place.find_extern()
-        if anchor:
-            return anchor
-        if time.monotonic() > end:
-            raise NodeError(
-                "the job has no extern step on this node to keep its container in: the "
-                "admin must set PrologFlags=Contain and ProctrackType=proctrack/cgroup"
-            )
-        time.sleep(0.05)
-
-
-def job_groups(anchor: Anchor) -> list[Path]:
-    """The job's own cgroups, as directories."""
-    try:
-        return [remove.job_directory(group) for group in place.slurm_groups(anchor.pid)]
-    except OSError as error:
-        raise NodeError(f"the job ended while its container was being set up: {error}") from error
 
 
 def refuse_strange_accounts(engine: Engine, container: str, spec: ContainerSpec) -> None:

@@ -23,3 +23,7 @@ class EngineError(SockerError):
 
 class NodeError(SockerError):
     """This node is not set up as socker needs it: the admin's business."""
+
+
+class JobEnded(SockerError):
+    """The job is over, so nobody waits for what was being set up."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from cgroup import remove as cgroups
-from pycontrol import state
+from pycontrol import anchors, state
 from pycontrol.bridge import Channel, JobFacts
 from pycontrol.config import Config
 from pycontrol.policy import ContainerSpec
@@ -25,7 +25,8 @@ def provide(spec: ContainerSpec, facts: JobFacts, config: Config, channel: Chann
     """The job's running container of the image, made if there is none."""
     since = time.time()
     job = JobState(facts.state_root, facts.node, facts.job_id)
-    job.make()
+    if not job.exists():
+        job.make(anchors.job_groups(anchors.find()))
     patience = config.pull_timeout + config.engine_timeout
     channel.ask_for_time(patience)
     waiting = tell_now_and_then(

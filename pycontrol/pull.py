@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from pycontrol import state
 from pycontrol.bridge import Channel
 from pycontrol.config import Config
 from pycontrol.engine import Engine
-from pycontrol.errors import EngineError, NodeError, SockerError, UserError
+from pycontrol.errors import EngineError, UserError
 from pycontrol.image import Image, Reference
+from pycontrol.jobs import JobWatch
 
 FIRST_LINE_AFTER = 2  # seconds: shorter pulls say nothing
 LONGEST_FAILURE = 4096  # bytes kept of an error for those who wait
@@ -61,14 +61,14 @@ class Puller:
         config: Config,
         channel: Channel,
         root: Path,
-        job_is_alive: Callable[[], bool],
+        watch: JobWatch,
         since: float,
     ):
         self._engine = engine
         self._config = config
         self._channel = channel
         self._root = root
-        self._job_is_alive = job_is_alive
+        self._watch = watch
         self._since = since  # epoch seconds: when the step began to ask
         self._next_line = time.monotonic() + FIRST_LINE_AFTER
 
@@ -81,7 +81,7 @@ class Puller:
         lock = self._root / "pulls" / f"{state.key(reference)}.lock"
 
         def waiting() -> None:
-            self._check_job()
+            self._watch.check()
             self._tell(f"waiting for another step's pull of {reference.text}")
 
         with state.locked(lock, waiting, self._config.pull_timeout) as descriptor:
@@ -92,9 +92,10 @@ class Puller:
         if image:
             return image
         self._raise_failure_of_another(lock)
+        self._watch.check()
         try:
             self._pull(reference)
-        except SockerError as error:
+        except (UserError, EngineError) as error:
             _note_failure(lock, str(error))
             raise
         image = self._engine.find_image(reference)
@@ -106,7 +107,7 @@ class Puller:
         end = time.monotonic() + self._config.pull_timeout
         progress = Progress()
         for event in self._engine.pull(reference):
-            self._check_job()
+            self._watch.check()
             if time.monotonic() > end:
                 raise EngineError(
                     f"image {reference.text}: the pull took longer than pull_timeout = "
@@ -120,10 +121,6 @@ class Puller:
         status = os.fstat(lock)
         if status.st_size and status.st_mtime >= self._since:
             raise UserError(os.pread(lock, LONGEST_FAILURE, 0).decode(errors="replace"))
-
-    def _check_job(self) -> None:
-        if not self._job_is_alive():
-            raise NodeError("the job ended while its container was being set up")
 
     def _tell(self, text: str) -> None:
         """A line to the user, every few seconds."""

@@ -20,6 +20,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -54,9 +55,23 @@ class JobState:
     def __init__(self, root: Path, node: str, job_id: int):
         self.folder = root / node / str(job_id)
 
-    def make(self) -> None:
-        """Users pass through (to the account files) and read nothing else."""
-        self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    def make(self, groups: Iterable[Path]) -> None:
+        """Begin the job's state with its cgroups, as Slurm named them.
+
+        In one step: whoever finds the folder finds the groups, so the epilog can
+        clear them however early the hook is killed.  Users pass through (to the
+        account files) and read nothing else.
+        """
+        self.folder.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder.parent))
+        write(draft / "groups", "".join(f"{group}\n" for group in groups), mode=0o600)
+        draft.chmod(0o711)
+        try:
+            draft.rename(self.folder)
+        except OSError:  # another step of the job was faster
+            shutil.rmtree(draft)
+            if not self.exists():
+                raise
 
     def exists(self) -> bool:
         return self.folder.exists()
@@ -71,20 +86,12 @@ class JobState:
         """The record of the image's container, if there is one."""
         return _load(self.folder / f"{key(reference)}.json")
 
-    # Noted before the effects, so that the epilog finds what a killed hook began.
-
-    def note_groups(self, groups: Iterable[Path]) -> None:
-        """The job's cgroups, as Slurm named them."""
-        write(self.folder / "groups", "".join(f"{group}\n" for group in groups), mode=0o600)
-
     def groups(self) -> list[Path]:
-        try:
-            return [Path(line) for line in trusted.read(self.folder / "groups").splitlines()]
-        except FileNotFoundError:
-            return []
+        """The job's cgroups, as directories."""
+        return [Path(line) for line in trusted.read(self.folder / "groups").splitlines()]
 
     def note_container(self) -> None:
-        """From now on the engine may hold a container of the job."""
+        """Before the engine is asked for one: the epilog looks for it from now on."""
         (self.folder / "containers").touch(mode=0o600)
 
     def may_have_containers(self) -> bool:

@@ -22,7 +22,7 @@ REFERENCE = Reference("a:1")
 def job(tmp_path, monkeypatch):
     monkeypatch.setattr(state.trusted, "problem_with", lambda status: None)
     job = JobState(tmp_path, "n1", 7)
-    job.make()
+    job.make([Path("/g/job_7"), Path("/h/job_7")])
     return job
 
 
@@ -42,12 +42,18 @@ def test_damaged_record(job):
 
 
 def test_what_a_killed_hook_had_begun(job):
-    assert job.groups() == []
+    assert job.groups() == [Path("/g/job_7"), Path("/h/job_7")]
     assert not job.may_have_containers()
-    job.note_groups([Path("/g/job_1"), Path("/h/job_1")])
     job.note_container()
-    assert job.groups() == [Path("/g/job_1"), Path("/h/job_1")]
     assert job.may_have_containers()
+
+
+def test_the_second_step_finds_the_folder_made(job):
+    job.note_container()
+    job.make([Path("/other")])
+    assert job.groups()[0] == Path("/g/job_7")
+    assert job.may_have_containers()
+    assert [p.name for p in job.folder.parent.iterdir()] == ["7"]
 
 
 def test_users_may_pass_but_not_list(job):

@@ -3,22 +3,25 @@
 Runs as root in the child that hook.c forked, once per hook.  The contract is
 spank_plugin/bridge.h: one record a packet, a type byte and its payload.  No
 exception passes into C: what is no SockerError is logged with its traceback
-and reported as an internal error.
+and reported as an internal error.  SIGTERM means that nobody waits any more: it
+becomes an exception too, so that every effect is undone.
 """
 
 from __future__ import annotations
 
 import array
+import contextlib
+import signal
 import socket
 import sys
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pycontrol.errors import SockerError
+from pycontrol.errors import JobEnded, SockerError
 
 ABI = 1
-HOOK_OK = 83
 STEP_START = 1
 JOB_EPILOG = 2
 
@@ -53,15 +56,24 @@ def printable(text: str) -> str:
 
 
 class Channel:
-    """Sends records to the shim."""
+    """Sends each record to every task of the step; one that has ended is left out."""
 
-    def __init__(self, connection: socket.socket):
-        self._socket = connection
+    def __init__(self, connections: Iterable[socket.socket]):
+        self._tasks = list(connections)
         self._records = 0
 
     def _send(self, kind: str, *fields: str) -> None:
         payload = b"\0".join(field.encode(errors="surrogateescape") for field in fields)
-        self._socket.send(kind.encode() + payload)
+        self._broadcast([kind.encode() + payload], [])
+
+    def _broadcast(self, data: list[bytes], ancillary: list) -> None:
+        for task in list(self._tasks):
+            try:
+                task.sendmsg(data, ancillary)
+            except (BrokenPipeError, ConnectionResetError):
+                self._tasks.remove(task)
+        if not self._tasks:
+            raise JobEnded("no task waits for its container any more")
         self._records += 1
 
     def tell(self, text: str) -> None:
@@ -69,8 +81,8 @@ class Channel:
         self._send("T", printable(text))
 
     def log(self, text: str) -> None:
-        """Write a line to the node's log."""
-        self._send("L", printable(text))
+        """Write a line to the node's log (slurmd's), when the step ends."""
+        print(printable(text), file=sys.stderr, flush=True)
 
     def ask_for_time(self, seconds: int) -> None:
         """Move the deadline to `seconds` from now."""
@@ -96,8 +108,7 @@ class Channel:
     def namespace(self, descriptor: int) -> None:
         """Hand over the container's mount namespace."""
         rights = array.array("i", [descriptor])
-        self._socket.sendmsg([b"N"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-        self._records += 1
+        self._broadcast([b"N"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
 
     def fail(self, text: str) -> None:
         self._send("F", printable(text))
@@ -161,22 +172,36 @@ def _run_hook(ffi, request, channel: Channel) -> None:
         raise ValueError(f"hook {request.hook} is not known")
 
 
-def run(ffi, request, channel_fd: int) -> int:
-    """Run the hook that the request names; HOOK_OK or another exit status."""
-    channel = Channel(socket.socket(fileno=channel_fd))
+def _nobody_waits(number, frame) -> None:
+    raise JobEnded("the step ended while its container was being set up")
+
+
+def run(ffi, request) -> int:
+    """Run the hook that the request names; returns the process's exit status."""
+    signal.signal(signal.SIGTERM, _nobody_waits)
+    channels = [request.channels[i] for i in range(request.channel_count)]
+    channel = Channel(socket.socket(fileno=fd) for fd in channels)
     try:
         if request.abi != ABI:
             raise ValueError(f"bridge.h is of ABI {request.abi}, this is {ABI}")
         _run_hook(ffi, request, channel)
         channel.succeed()
-    except SockerError as error:
-        channel.fail(str(error))
+    except JobEnded:
         return 1
+    except SockerError as error:
+        return _failed(channel, str(error))
     except Exception as error:
         traceback.print_exc(file=sys.stderr)
-        channel.fail(
+        return _failed(
+            channel,
             f"internal error ({type(error).__name__}: {error}): the log of slurmd "
-            "on this node has the details"
+            "on this node has the details",
         )
-        return 1
-    return HOOK_OK
+    return 0
+
+
+def _failed(channel: Channel, text: str) -> int:
+    with contextlib.suppress(JobEnded):
+        channel.log(text)
+        channel.fail(text)
+    return 1

@@ -21,7 +21,6 @@ from pycontrol.config import Config
 from pycontrol.engine import Engine, NewContainer
 from pycontrol.errors import EngineError, NodeError, UserError
 from pycontrol.image import Image
-from pycontrol.jobs import JobWatch
 from pycontrol.policy import ContainerSpec
 from pycontrol.pull import Puller
 from pycontrol.rootfs import Root
@@ -53,8 +52,7 @@ def make(
     job = JobState(facts.state_root, facts.node, facts.job_id)
     anchor = anchors.find()
     with connected(config) as engine, contextlib.ExitStack() as undo:
-        watch = JobWatch(facts.job_id, anchor)
-        puller = Puller(engine, config, channel, facts.state_root, watch, since)
+        puller = Puller(engine, config, channel, facts.state_root, since)
         image = puller.provide(spec.image)
         job.note_container()
         container = engine.create(new_container(spec, image, facts, config))

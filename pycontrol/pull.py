@@ -17,7 +17,6 @@ from pycontrol.config import Config
 from pycontrol.engine import Engine
 from pycontrol.errors import EngineError, UserError
 from pycontrol.image import Image, Reference
-from pycontrol.jobs import JobWatch
 
 FIRST_LINE_AFTER = 2  # seconds: shorter pulls say nothing
 LONGEST_FAILURE = 4096  # bytes kept of an error for those who wait
@@ -61,14 +60,12 @@ class Puller:
         config: Config,
         channel: Channel,
         root: Path,
-        watch: JobWatch,
         since: float,
     ):
         self._engine = engine
         self._config = config
         self._channel = channel
         self._root = root
-        self._watch = watch
         self._since = since  # epoch seconds: when the step began to ask
         self._next_line = time.monotonic() + FIRST_LINE_AFTER
 
@@ -81,7 +78,6 @@ class Puller:
         lock = self._root / "pulls" / f"{state.key(reference)}.lock"
 
         def waiting() -> None:
-            self._watch.check()
             self._tell(f"waiting for another step's pull of {reference.text}")
 
         with state.locked(lock, waiting, self._config.pull_timeout) as descriptor:
@@ -92,7 +88,6 @@ class Puller:
         if image:
             return image
         self._raise_failure_of_another(lock)
-        self._watch.check()
         try:
             self._pull(reference)
         except (UserError, EngineError) as error:
@@ -107,7 +102,6 @@ class Puller:
         end = time.monotonic() + self._config.pull_timeout
         progress = Progress()
         for event in self._engine.pull(reference):
-            self._watch.check()
             if time.monotonic() > end:
                 raise EngineError(
                     f"image {reference.text}: the pull took longer than pull_timeout = "

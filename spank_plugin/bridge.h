@@ -7,11 +7,12 @@
  *
  * The shim fills a struct step_request, forks, and the child calls
  * socker_hook_main() of socker_python.so.  Everything the hook has to say
- * comes back over a SOCK_SEQPACKET socket, one record a packet: a type byte,
- * then its payload, its fields separated by NUL.
+ * comes back over SOCK_SEQPACKET sockets, one for each local task, one record a
+ * packet: a type byte, then its payload, its fields separated by NUL.  Each
+ * record goes to each task; the first task alone shows texts.  What the hook
+ * prints to stderr goes to the node's log when the step ends.
  *
  *   'T' text               a line for the user
- *   'L' text               a line for the node's log alone
  *   'D' seconds            give me that long from now (a pull takes a while)
  *   'V' NAME=VALUE         set in the job's environment
  *   'U' NAME               remove from the job's environment
@@ -22,8 +23,8 @@
  *   'F' text               failure: the reason, for the user
  *   'K' records            success: the number of records before this one
  *
- * A hook succeeded only if its last record is 'K' with the right count and its
- * process ended with SOCKER_HOOK_OK.  Anything else is failure (DESIGN D5).
+ * A hook succeeded only if its last record is 'K' with the right count.
+ * Anything else, the end of the channel too, is failure (DESIGN D5).
  *
  * Mount flags: 'r' read-only, 'd' device nodes work, 'o' optional: skip when
  * the user cannot reach the source or it is not there.
@@ -40,15 +41,12 @@ enum socker_hook {
 	SOCKER_JOB_EPILOG = 2
 };
 
-/* The exit status of a hook's process that said success. */
-enum socker_status {
-	SOCKER_HOOK_OK = 83
-};
-
 /* What the shim knows of the step or job; strings live as long as the call. */
 struct step_request {
 	uint32_t abi;
 	uint32_t hook;		/* enum socker_hook */
+	const int32_t *channels;	/* one for each local task */
+	int32_t channel_count;
 	uint32_t job_id;
 	uint32_t step_id;
 	uint32_t uid;

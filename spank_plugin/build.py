@@ -22,19 +22,19 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SHIM = ["plugin.c", "options.c", "step.c", "hook.c", "plan.c", "join.c"]
+SHIM = ["plugin.c", "options.c", "step.c", "hook.c", "records.c", "plan.c", "join.c"]
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Werror=implicit-function-declaration"]
 HARDENING = ["-O2", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
 
-# cffi hands the request to Python.  A hook that cannot even be imported
-# returns 1: anything but SOCKER_HOOK_OK is failure.
+# cffi hands the request to Python.  A hook that cannot even be imported sends
+# no record: its tasks see the end of the channel, and fail.
 ENTRY = """
 from _socker_bridge import ffi
 
 @ffi.def_extern(error=1)
-def socker_python_hook(request, channel):
+def socker_python_hook(request):
     from pycontrol import bridge
-    return bridge.run(ffi, request, channel)
+    return bridge.run(ffi, request)
 """
 
 
@@ -76,7 +76,7 @@ def contract() -> str:
 def build_python(output: Path) -> None:
     """Compile socker_python.so by cffi's embedding."""
     ffi = FFI()
-    ffi.embedding_api("int socker_python_hook(struct step_request *request, int channel);")
+    ffi.embedding_api("int socker_python_hook(struct step_request *request);")
     ffi.cdef(contract())
     ffi.set_source(
         "_socker_bridge",

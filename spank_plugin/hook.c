@@ -2,9 +2,13 @@
  * hook.c - runs one Python hook in a child process, with a deadline.
  *
  * The child becomes root with a clean signal mask, umask and descriptor table,
- * loads socker_python.so and calls the hook.  The parent (slurmstepd, whose
- * effective uid is the user's here) reads records until the child ends.  The
- * interpreter, its memory and its faults never stay in slurmstepd (DESIGN D4).
+ * loads socker_python.so and calls the hook.  The interpreter, its memory and
+ * its faults never stay in slurmstepd (DESIGN D4).
+ *
+ * slurmstepd does not wait for the hook: each task does, by its own channel,
+ * just before it joins.  So a step whose image is being pulled runs for Slurm,
+ * and scancel, signals and time limits end it as they end any step
+ * (docs/developer/decisions/0006-tasks-wait.md).
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -19,17 +23,15 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "shim.h"
 
 enum {
 	DEFAULT_TIMEOUT = 60,
-	LONGEST_TIMEOUT = 24 * 3600,
-	RECORD_MAX = 160 * 1024,	/* above the kernel's limit of one variable */
-	CHANNEL_FD = 3,
+	END_PATIENCE = 5000,		/* milliseconds for a hook to undo */
 };
 
 #ifndef SOCKER_LIBRARY
@@ -77,7 +79,7 @@ int hook_config_parse(struct hook_config *config, int ac, char **av)
 	config->library = strdup(library ? library : SOCKER_LIBRARY);
 	config->python = strdup(python);
 	config->timeout = timeout ? atoi(timeout) : DEFAULT_TIMEOUT;
-	if (config->timeout < 1 || config->timeout > LONGEST_TIMEOUT)
+	if (config->timeout < 1 || config->timeout > HOOK_LONGEST_TIMEOUT)
 		config->timeout = DEFAULT_TIMEOUT;
 	return config->library && config->python ? 0 : -1;
 }
@@ -104,17 +106,29 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Keep the channel and stderr; nothing of srun's connections. */
-static int arrange_descriptors(int channel, int errors)
+static int by_number(const void *one, const void *other)
+{
+	return *(const int *)one - *(const int *)other;
+}
+
+/* Keep the channels and stderr; nothing of srun's connections. */
+static int arrange_descriptors(int *channels, size_t count, int errors)
 {
 	int null = open("/dev/null", O_RDWR);
+	unsigned next = STDERR_FILENO + 1;
 
 	if (null < 0 || dup2(errors, STDERR_FILENO) < 0 ||
-	    dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
-	    (channel != CHANNEL_FD && dup2(channel, CHANNEL_FD) < 0))
+	    dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
 		return -1;
-	fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
-	return close_range(CHANNEL_FD + 1, ~0U, 0);
+	qsort(channels, count, sizeof(*channels), by_number);
+	for (size_t i = 0; i < count; i++) {
+		unsigned channel = (unsigned)channels[i];
+
+		if (channel > next && close_range(next, channel - 1, 0))
+			return -1;
+		next = channel + 1;
+	}
+	return close_range(next, ~0U, 0);
 }
 
 /*
@@ -134,7 +148,7 @@ static void allow_oom_kill(void)
 
 static int call_hook(const struct hook_config *config, struct step_request *request)
 {
-	int (*hook_main)(const char *, const struct step_request *, int);
+	int (*hook_main)(const char *, struct step_request *);
 	/* Global: Python's extension modules look for libpython's symbols. */
 	void *library = dlopen(config->library, RTLD_NOW | RTLD_GLOBAL);
 
@@ -147,125 +161,103 @@ static int call_hook(const struct hook_config *config, struct step_request *requ
 		fprintf(stderr, "%s\n", dlerror());
 		return 1;
 	}
-	return hook_main(config->python, request, CHANNEL_FD);
+	return hook_main(config->python, request);
 }
 
 static _Noreturn void run_child(const struct hook_config *config,
 				struct step_request *request, pid_t parent,
-				int channel, int errors)
+				int *channels, size_t count, int errors)
 {
 	if (become_root())
 		_exit(1);
 	reset_signals();
-	/* After the change of ids, which clears it. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
+	/* After the change of ids, which clears it.  The hook cleans up on it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM) || getppid() != parent)
 		_exit(1);
-	if (arrange_descriptors(channel, errors))
+	if (arrange_descriptors(channels, count, errors))
 		_exit(1);
 	allow_oom_kill();
+	request->channels = channels;
+	request->channel_count = (int32_t)count;
 	_exit(call_hook(config, request));
 }
 
-/* --- the parent ----------------------------------------------------------- */
-
-struct reader {
-	struct plan *plan;
-	unsigned long records;
-	long long deadline;	/* milliseconds, monotonic */
-	char *buffer;
-};
-
-static long long now_ms(void)
+static void close_all(int *fds, size_t count)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+	for (size_t i = 0; i < count; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	free(fds);
 }
 
-static void extend_deadline(struct reader *reader, const char *seconds)
+/* Our ends and the hook's; both arrays are new, -1 where a pair is missing. */
+static int make_channels(size_t count, int **ours, int **theirs)
 {
-	long long wanted = atoll(seconds);
+	*ours = malloc(count * sizeof(**ours));
+	*theirs = malloc(count * sizeof(**theirs));
+	if (!*ours || !*theirs)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		(*ours)[i] = (*theirs)[i] = -1;
+	for (size_t i = 0; i < count; i++) {
+		int pair[2];
 
-	if (wanted > LONGEST_TIMEOUT)
-		wanted = LONGEST_TIMEOUT;
-	reader->deadline = now_ms() + wanted * 1000;
-}
-
-static int take_record(struct reader *reader, const char *record, size_t size, int fd)
-{
-	const char *payload = record + 1;
-
-	switch (record[0]) {
-	case 'T':
-		say("%s", payload);
-		break;
-	case 'L':
-		slurm_info("socker: %s", payload);
-		break;
-	case 'D':
-		extend_deadline(reader, payload);
-		break;
-	case 'K':
-		if (strtoul(payload, NULL, 10) != reader->records)
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 			return -1;
-		reader->plan->complete = true;
-		break;
-	default:
-		if (plan_add(reader->plan, record, size, fd))
-			return -1;
+		(*ours)[i] = pair[0];
+		(*theirs)[i] = pair[1];
 	}
-	reader->records++;
 	return 0;
 }
 
-/* One packet, with the descriptor that may come along.  0 at the end. */
-static ssize_t receive(int channel, char *buffer, size_t size, int *fd)
+static int start_child(const struct hook_config *config, struct step_request *request,
+		       int *channels, size_t count, int errors)
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec part = { .iov_base = buffer, .iov_len = size };
-	struct msghdr message = {
-		.msg_iov = &part, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
+	pid_t parent = getpid(), child = fork();
+
+	if (child == 0)
+		run_child(config, request, parent, channels, count, errors);
+	if (child < 0)
+		return -1;
+	return (int)syscall(SYS_pidfd_open, child, 0);
+}
+
+int hook_start(const struct hook_config *config, struct step_request *request,
+	       size_t count, struct hook *hook)
+{
+	int *ours = NULL, *theirs = NULL, errors[2] = { -1, -1 };
+
+	if (make_channels(count, &ours, &theirs) || pipe2(errors, O_CLOEXEC) ||
+	    fcntl(errors[0], F_SETFL, O_NONBLOCK) ||
+	    fcntl(errors[1], F_SETFL, O_NONBLOCK)) {
+		say("the set-up of the container cannot be started: %m");
+		close_all(ours, ours ? count : 0);
+		close_all(theirs, theirs ? count : 0);
+		return -1;
+	}
+	*hook = (struct hook) {
+		.process = start_child(config, request, theirs, count, errors[1]),
+		.errors = errors[0],
+		.channels = ours,
+		.channel_count = count,
 	};
-	ssize_t got = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
-	struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-
-	*fd = -1;
-	if (header && header->cmsg_level == SOL_SOCKET &&
-	    header->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(header), sizeof(*fd));
-	if (got > 0 && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
-		errno = EMSGSIZE;
-		return -1;
-	}
-	return got;
+	close_all(theirs, count);
+	close(errors[1]);
+	if (hook->process < 0)
+		say("the set-up of the container cannot be started: %m");
+	return hook->process < 0 ? -1 : 0;
 }
 
-/* 1: more may come, 0: the child closed its end, -1: a record is wrong. */
-static int read_record(struct reader *reader, int channel)
-{
-	int fd;
-	ssize_t got = receive(channel, reader->buffer, RECORD_MAX, &fd);
+/* --- its end --------------------------------------------------------------- */
 
-	if (got <= 0)
-		return got < 0 && errno == EINTR ? 1 : (int)got;
-	reader->buffer[got] = '\0';
-	if (take_record(reader, reader->buffer, (size_t)got, fd)) {
-		say("internal error: the set-up sent a record ('%c') that "
-		    "cannot be read", reader->buffer[0]);
-		return -1;
-	}
-	return 1;
-}
-
-/* What Python prints to stderr (tracebacks) goes to the node's log. */
+/*
+ * What the hook printed to stderr (failures, tracebacks) goes to the node's log.
+ * Only slurmstepd can do that, and only when the step ends: a task's own log is
+ * buffered, and lost with it.
+ */
 static void log_errors(int errors)
 {
-	char text[4096];
+	char text[65536];
 	ssize_t got = read(errors, text, sizeof(text) - 1);
 	char *line, *rest = text;
 
@@ -277,107 +269,46 @@ static void log_errors(int errors)
 			slurm_info("socker: hook: %s", line);
 }
 
-/* 0 when the child closed the channel, -1 after a fault or the deadline. */
-static int read_until_end(struct reader *reader, int channel, int errors)
+void hook_close_channel(struct hook *hook, size_t index)
 {
-	for (;;) {
-		long long left = reader->deadline - now_ms();
-		struct pollfd fds[2] = {
-			{ .fd = channel, .events = POLLIN },
-			{ .fd = errors, .events = POLLIN },
-		};
-		int ready, rc;
-
-		if (left <= 0) {
-			say("the set-up of the container did not finish in time "
-			    "and was stopped: try again, and tell the admin if "
-			    "it stays so");
-			return -1;
-		}
-		ready = poll(fds, 2, left > 1000 ? 1000 : (int)left);
-		if (ready < 0 && errno != EINTR)
-			return -1;
-		if (ready <= 0)
-			continue;
-		if (fds[1].revents & POLLIN)
-			log_errors(errors);
-		if (!fds[0].revents)
-			continue;
-		rc = read_record(reader, channel);
-		if (rc <= 0)
-			return rc;
+	if (index < hook->channel_count && hook->channels[index] >= 0) {
+		close(hook->channels[index]);
+		hook->channels[index] = -1;
 	}
 }
 
-/* Says why a hook failed, if it has not said so itself. */
-static void report(const struct plan *plan, int status)
+void hook_keep_channel(struct hook *hook, size_t index)
 {
-	if (plan->failure)
-		say("%s", plan->failure);
-	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
-		say("the set-up of the container was killed: when the job's "
-		    "--mem is below 100 MB, ask for more");
-	else
-		say("internal error in the set-up of the container (status "
-		    "%#x): the log of slurmd on this node has the details",
-		    status);
+	for (size_t i = 0; i < hook->channel_count; i++)
+		if (i != index)
+			hook_close_channel(hook, i);
 }
 
-static int supervise(struct plan *plan, int timeout, pid_t child, int channel, int errors)
+static bool ended_within(int process, int milliseconds)
 {
-	struct reader reader = {
-		.plan = plan,
-		.deadline = now_ms() + timeout * 1000LL,
-		.buffer = malloc(RECORD_MAX + 1),
-	};
-	int status = 0;
-	bool in_time = reader.buffer &&
-		       read_until_end(&reader, channel, errors) == 0;
-	bool ok;
+	struct pollfd ready = { .fd = process, .events = POLLIN };
 
-	if (!in_time)
-		kill(child, SIGKILL);
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	log_errors(errors);
-	free(reader.buffer);
-	ok = in_time && plan->complete && WIFEXITED(status) &&
-	     WEXITSTATUS(status) == SOCKER_HOOK_OK;
-	plan->complete = ok;
-	if (!ok && (in_time || plan->failure))
-		report(plan, status);
-	return ok ? 0 : -1;
+	return poll(&ready, 1, milliseconds) > 0;
 }
 
-int hook_run(const struct hook_config *config, struct step_request *request,
-	     struct plan *plan)
+/*
+ * In slurmstepd when the step ends, and behind an epilog's hook.  One that
+ * still runs has nobody left to work for: it gets a moment to undo.  Never by
+ * its pid: slurmstepd reaps any child, and the number may be another's by now.
+ */
+void hook_end(struct hook *hook)
 {
-	int channel[2], errors[2];
-	pid_t parent = getpid(), child;
-	int rc;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel)) {
-		say("socketpair: %m");
-		return -1;
+	if (hook->process >= 0) {
+		syscall(SYS_pidfd_send_signal, hook->process, SIGTERM, NULL, 0);
+		if (!ended_within(hook->process, END_PATIENCE))
+			syscall(SYS_pidfd_send_signal, hook->process, SIGKILL, NULL, 0);
+		waitid(P_PIDFD, (id_t)hook->process, &(siginfo_t) { 0 }, WEXITED);
+		close(hook->process);
 	}
-	if (pipe2(errors, O_CLOEXEC) || fcntl(errors[0], F_SETFL, O_NONBLOCK)) {
-		say("pipe: %m");
-		close(channel[0]);
-		close(channel[1]);
-		return -1;
+	if (hook->errors >= 0) {
+		log_errors(hook->errors);
+		close(hook->errors);
 	}
-	child = fork();
-	if (child == 0)
-		run_child(config, request, parent, channel[1], errors[1]);
-	close(channel[1]);
-	close(errors[1]);
-	if (child < 0) {
-		say("fork: %m");
-		rc = -1;
-	} else {
-		rc = supervise(plan, config->timeout, child, channel[0], errors[0]);
-	}
-	close(channel[0]);
-	close(errors[0]);
-	return rc;
+	close_all(hook->channels, hook->channel_count);
+	*hook = (struct hook) HOOK_NONE;
 }

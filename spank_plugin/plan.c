@@ -1,8 +1,7 @@
 /*
  * plan.c - the plan of a step: what the hook's records say, kept in memory.
  *
- * Lives in slurmstepd from user_init on; each task inherits it over fork.
- * The records come from our own root child; still, one that does not parse
+ * Each task reads its own, and keeps it until its execve.  The records come from our own root child; still, one that does not parse
  * makes the plan fail.
  */
 #include <stdio.h>

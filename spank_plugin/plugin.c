@@ -2,18 +2,21 @@
  * plugin.c - the SPANK entry points: which process does what, and nothing more.
  *
  *   every process   init                 register the options
- *   slurmstepd      user_init            run the Python hook, keep its plan
+ *   slurmstepd      user_init            start the Python hook
  *   each task       task_init_privileged (root) keep capabilities for the join
- *                   task_init            (the user) join, or end the task
+ *                   task_init            (the user) wait for the hook's plan,
+ *                                        join, or end the task
+ *   slurmstepd      task_post_fork       leave the task's channel to the task
+ *   slurmstepd      exit                 end a hook that nobody waits for
  *   slurmd's child  job_epilog           run the Python hook if the job used us
  *
  * A step that asks for no container leaves each of these after one test, and
  * no Python is ever loaded (DESIGN D9).
  *
  * Slurm drains a node, or runs the command on the bare node, for some failures
- * of a hook (DESIGN D5).  So user_init stores a failure and returns success,
- * and the task ends itself: a task of a container step reaches its execve
- * inside the container or not at all, also when plugstack.conf says "optional".
+ * of a hook (DESIGN D5).  So nothing here ever returns failure, and a task of a
+ * container step reaches its execve inside the container or ends itself, also
+ * when plugstack.conf says "optional".
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,7 +32,8 @@ SPANK_PLUGIN(socker, 1);
 #define STATE_DIRECTORY "/run/socker"
 
 static bool wanted;		/* the step asked for a container */
-static struct plan plan = { .namespace_fd = -1 };
+static bool can_join;		/* the task kept its capabilities */
+static struct hook hook = HOOK_NONE;
 static struct hook_config config;
 
 int slurm_spank_init(spank_t sp, int ac, char **av)
@@ -42,13 +46,14 @@ int slurm_spank_init(spank_t sp, int ac, char **av)
 	return 0;
 }
 
-static void set_up(spank_t sp, int ac, char **av)
+static void start_hook(spank_t sp, int ac, char **av)
 {
-	struct step_request request;
+	static struct step_request request;
+	size_t tasks;
 
 	if (hook_config_parse(&config, ac, av))
 		return;
-	if (step_fill_step(sp, &request)) {
+	if (step_fill_step(sp, &request) || step_local_task_count(sp, &tasks)) {
 		say("Slurm does not tell about the step: its release and the "
 		    "plugin's may differ: `socker check` tells");
 		return;
@@ -57,16 +62,15 @@ static void set_up(spank_t sp, int ac, char **av)
 	request.options = options_collect();
 	request.plugin_args = config.args;
 	request.state_directory = STATE_DIRECTORY;
-	if (hook_run(&config, &request, &plan) ||
-	    step_apply_environment(sp, &plan) || plan.namespace_fd < 0)
-		plan.complete = false;
+	if (request.options)
+		hook_start(&config, &request, tasks, &hook);
 }
 
 int slurm_spank_user_init(spank_t sp, int ac, char **av)
 {
 	wanted = options_want_container();
 	if (wanted)
-		set_up(sp, ac, av);
+		start_hook(sp, ac, av);
 	return 0;
 }
 
@@ -75,24 +79,64 @@ int slurm_spank_task_init_privileged(spank_t sp, int ac, char **av)
 	(void)sp;
 	(void)ac;
 	(void)av;
-	if (wanted && plan.complete && join_keep_capabilities())
-		plan.complete = false;
+	if (wanted)
+		can_join = join_keep_capabilities() == 0;
+	return 0;
+}
+
+static void tell_user(const char *text)
+{
+	dprintf(STDERR_FILENO, "socker: %s\n", text);
+}
+
+/* 0 only if this process is now inside the container, without a capability. */
+static int enter_container(spank_t sp)
+{
+	struct plan plan = PLAN_EMPTY;
+	const char *workdir;
+	size_t index;
+
+	if (!can_join || hook.process < 0 || step_task_index(sp, &index))
+		return -1;
+	hook_keep_channel(&hook, index);
+	if (hook_wait(&hook, index, config.timeout, index == 0 ? tell_user : NULL, &plan))
+		return -1;
+	if (plan.namespace_fd < 0 || step_apply_environment(sp, &plan))
+		return -1;
+	if (join_container(&plan, &workdir) ||
+	    spank_setenv(sp, "PWD", workdir, 1) != ESPANK_SUCCESS)
+		return -1;
+	plan_free(&plan);
 	return 0;
 }
 
 int slurm_spank_task_init(spank_t sp, int ac, char **av)
 {
-	const char *workdir;
+	(void)ac;
+	(void)av;
+	if (wanted && enter_container(sp))
+		_exit(EXIT_FAILURE);
+	return 0;
+}
+
+int slurm_spank_task_post_fork(spank_t sp, int ac, char **av)
+{
+	size_t index;
 
 	(void)ac;
 	(void)av;
-	if (!wanted)
-		return 0;
-	/* user_init has said why. */
-	if (!plan.complete || join_container(&plan, &workdir))
-		_exit(EXIT_FAILURE);
-	if (spank_setenv(sp, "PWD", workdir, 1) != ESPANK_SUCCESS)
-		_exit(EXIT_FAILURE);
+	if (wanted && step_task_index(sp, &index) == 0)
+		hook_close_channel(&hook, index);
+	return 0;
+}
+
+int slurm_spank_exit(spank_t sp, int ac, char **av)
+{
+	(void)sp;
+	(void)ac;
+	(void)av;
+	if (wanted)
+		hook_end(&hook);
 	return 0;
 }
 
@@ -103,6 +147,11 @@ static bool job_used_us(const struct step_request *request)
 			      request->node, request->job_id);
 
 	return length > 0 && (size_t)length < sizeof(path) && access(path, F_OK) == 0;
+}
+
+static void tell_log(const char *text)
+{
+	slurm_info("socker: %s", text);
 }
 
 /* Never a failure: it would drain the node.  The hook logs what is left. */
@@ -120,9 +169,11 @@ int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
 	request.hook = SOCKER_JOB_EPILOG;
 	request.plugin_args = config.args;
 	request.state_directory = STATE_DIRECTORY;
-	if (hook_run(&config, &request, &none))
+	if (hook_start(&config, &request, 1, &hook) ||
+	    hook_wait(&hook, 0, config.timeout, tell_log, &none))
 		slurm_error("socker: epilog of job %u failed: containers of it "
 			    "may be left", request.job_id);
+	hook_end(&hook);
 	plan_free(&none);
 	return 0;
 }

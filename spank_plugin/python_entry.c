@@ -9,7 +9,7 @@
 
 #include "bridge.h"
 
-static int socker_python_hook(struct step_request *request, int channel);
+static int socker_python_hook(struct step_request *request);
 
 /* The venv of `python` is found through its pyvenv.cfg, as that binary does. */
 static int start_python(const char *python)
@@ -33,7 +33,7 @@ static int start_python(const char *python)
 }
 
 __attribute__((visibility("default")))
-int socker_hook_main(const char *python, struct step_request *request, int channel)
+int socker_hook_main(const char *python, struct step_request *request)
 {
 	if (request->abi != SOCKER_ABI) {
 		fprintf(stderr, "socker.so and socker_python.so are of different "
@@ -42,6 +42,6 @@ int socker_hook_main(const char *python, struct step_request *request, int chann
 	}
 	if (start_python(python))
 		return 1;
-	/* cffi takes the running interpreter; it returns 0 when Python fails. */
-	return socker_python_hook(request, channel);
+	/* cffi takes the running interpreter. */
+	return socker_python_hook(request);
 }

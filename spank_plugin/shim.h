@@ -23,7 +23,7 @@ bool options_want_container(void);
 /* The given options as a new NULL-terminated array of "name=value". */
 char **options_collect(void);
 
-/* plan.c: what the hook decided, kept from user_init to the last task */
+/* plan.c: what the hook decided, as one task read it */
 
 struct mount_entry {
 	bool read_only;
@@ -53,7 +53,7 @@ void plan_free(struct plan *plan);
 /* Takes one record; fd is the descriptor that came with it, or -1. */
 int plan_add(struct plan *plan, const char *record, size_t size, int fd);
 
-/* hook.c: runs one Python hook in a child */
+/* hook.c: one Python hook in a child; records.c: what it says */
 
 struct hook_config {
 	char *library;		/* socker_python.so */
@@ -64,13 +64,41 @@ struct hook_config {
 
 int hook_config_parse(struct hook_config *config, int ac, char **av);
 void hook_config_free(struct hook_config *config);
-int hook_run(const struct hook_config *config, struct step_request *request,
-	     struct plan *plan);
+
+/* A hook that was started, and the tasks' ends of its channels. */
+struct hook {
+	int process;		/* pidfd: slurmstepd may reap the child itself */
+	int errors;		/* what it prints: Python's own last words */
+	int *channels;
+	size_t channel_count;
+};
+
+#define HOOK_LONGEST_TIMEOUT (24 * 3600)
+#define HOOK_NONE { .process = -1, .errors = -1 }
+
+int hook_start(const struct hook_config *config, struct step_request *request,
+	       size_t channel_count, struct hook *hook);
+/*
+ * Reads channel `index` until the hook succeeded or failed.  tell shows a line
+ * to whom it concerns; NULL: somebody else does.
+ */
+int hook_wait(struct hook *hook, size_t index, int timeout,
+	      void (*tell)(const char *text), struct plan *plan);
+/*
+ * A channel belongs to one task: it closes the others, and slurmstepd each once
+ * its task is forked, so that the hook notices a task that has ended.
+ */
+void hook_keep_channel(struct hook *hook, size_t index);
+void hook_close_channel(struct hook *hook, size_t index);
+/* Ends a hook that still runs, and forgets it. */
+void hook_end(struct hook *hook);
 
 /* step.c: the only place that asks SPANK for items */
 
 int step_fill_step(spank_t sp, struct step_request *request);
 int step_fill_job(spank_t sp, struct step_request *request);
+int step_local_task_count(spank_t sp, size_t *count);
+int step_task_index(spank_t sp, size_t *index);
 int step_apply_environment(spank_t sp, const struct plan *plan);
 
 /* join.c: a task enters the container */

@@ -61,7 +61,28 @@ int step_fill_step(spank_t sp, struct step_request *request)
 	return 0;
 }
 
-/* "NAME=VALUE" sets, "NAME" removes; done once, every task inherits it. */
+int step_local_task_count(spank_t sp, size_t *count)
+{
+	uint32_t tasks;
+
+	if (spank_get_item(sp, S_JOB_LOCAL_TASK_COUNT, &tasks) != ESPANK_SUCCESS || !tasks)
+		return -1;
+	*count = tasks;
+	return 0;
+}
+
+/* Which of the node's tasks this process is, from 0. */
+int step_task_index(spank_t sp, size_t *index)
+{
+	int task;
+
+	if (spank_get_item(sp, S_TASK_ID, &task) != ESPANK_SUCCESS || task < 0)
+		return -1;
+	*index = (size_t)task;
+	return 0;
+}
+
+/* "NAME=VALUE" sets, "NAME" removes. */
 int step_apply_environment(spank_t sp, const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->env_count; i++) {

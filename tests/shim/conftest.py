@@ -27,7 +27,9 @@ class Stub:
         self.folder = folder
         self.library = folder / "scripted.so"
 
-    def run(self, context: str, *options: str, script: str = "", args=(), env=None) -> str:
+    def run(
+        self, context: str, *options: str, script: str = "", args=(), env=None, tasks: int = 1
+    ) -> str:
         """The stub's output; `options` as "name=value", `script` for the hook."""
         path = self.folder / "script"
         path.write_text(script)
@@ -35,6 +37,7 @@ class Stub:
         command = [self.folder / "stub_slurm", self.folder / "socker.so", context]
         command += [f"--arg={word}" for word in words]
         command += [f"--option={option}" for option in options]
+        command += [f"--tasks={tasks}"]
         result = subprocess.run(
             command,
             capture_output=True,

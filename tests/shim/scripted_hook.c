@@ -69,7 +69,7 @@ static void show(const struct step_request *request, int channel)
 	}
 }
 
-int socker_hook_main(const char *script, struct step_request *request, int channel)
+int socker_hook_main(const char *script, struct step_request *request)
 {
 	FILE *file = fopen(script, "re");
 	char line[4096];
@@ -80,14 +80,18 @@ int socker_hook_main(const char *script, struct step_request *request, int chann
 		line[strcspn(line, "\n")] = '\0';
 		if (*rest)
 			*rest++ = '\0';
-		if (!strcmp(line, "send"))
-			send(channel, rest, unescape(rest), 0);
-		else if (!strcmp(line, "descriptor"))
-			send_namespace(channel);
+		if (!strcmp(line, "send")) {
+			size_t size = unescape(rest);
+
+			for (int i = 0; i < request->channel_count; i++)
+				send(request->channels[i], rest, size, 0);
+		} else if (!strcmp(line, "descriptor"))
+			for (int i = 0; i < request->channel_count; i++)
+				send_namespace(request->channels[i]);
 		else if (!strcmp(line, "stderr"))
 			fprintf(stderr, "%s\n", rest);
 		else if (!strcmp(line, "show"))
-			show(request, channel);
+			show(request, request->channels[0]);
 		else if (!strcmp(line, "sleep"))
 			sleep((unsigned)atoi(rest));
 		else if (!strcmp(line, "crash"))

@@ -2,6 +2,7 @@
  * stub_slurm.c - stands in for slurmstepd, srun and sbatch in the shim's tests.
  *
  *   stub_slurm PLUGIN CONTEXT [--arg=PLUGSTACK_ARG ...] [--option=NAME=VALUE ...]
+ *              [--tasks=N]
  *
  * Loads the plugin as Slurm does and walks through the callbacks of one
  * context: local (srun), allocator (sbatch), remote (slurmstepd).  In remote,
@@ -24,6 +25,7 @@ extern char **environ;
 static struct spank_option registered[32];
 static int registered_count;
 static spank_context_t context;
+static int task_count = 1, task_index;
 
 /* --- what the plugin calls ------------------------------------------------- */
 
@@ -51,6 +53,12 @@ spank_err_t spank_get_item(spank_t sp, spank_item_t item, ...)
 	case S_JOB_ID:
 	case S_JOB_STEPID:
 		*va_arg(ap, uint32_t *) = 42;
+		break;
+	case S_JOB_LOCAL_TASK_COUNT:
+		*va_arg(ap, uint32_t *) = (uint32_t)task_count;
+		break;
+	case S_TASK_ID:
+		*va_arg(ap, int *) = task_index;
 		break;
 	case S_JOB_UID:
 	case S_JOB_GID:
@@ -100,6 +108,7 @@ static void print(const char *prefix, const char *fmt, va_list ap)
 	printf("%s: ", prefix);
 	vprintf(fmt, ap);
 	printf("\n");
+	fflush(stdout);
 }
 
 #define LOGGER(name, prefix)				\
@@ -144,30 +153,40 @@ static int give_option(char *text)
 	exit(9);
 }
 
-static int run_task(void)
+static pid_t start_task(int index)
 {
-	int status;
+	pid_t pid;
 
 	fflush(stdout);
-	if (fork() == 0) {
-		if (call("slurm_spank_task_init_privileged") ||
-		    call("slurm_spank_task_init"))
-			printf("task hook failed\n");
-		printf("RAN-ON-THE-NODE\n");
-		fflush(stdout);
-		_exit(0);
-	}
-	wait(&status);
-	return status;
+	pid = fork();
+	if (pid)
+		return pid;
+	task_index = index;
+	if (call("slurm_spank_task_init_privileged") || call("slurm_spank_task_init"))
+		printf("task hook failed\n");
+	printf("RAN-ON-THE-NODE\n");
+	fflush(stdout);
+	_exit(0);
 }
 
 static void remote(void)
 {
+	pid_t tasks[16];
 	FILE *maps;
 	char line[512];
 
 	printf("user_init %d\n", call("slurm_spank_user_init"));
-	printf("task status %d\n", run_task());
+	for (int i = 0; i < task_count; i++)
+		tasks[i] = start_task(i);
+	for (task_index = 0; task_index < task_count; task_index++)
+		call("slurm_spank_task_post_fork");
+	for (int i = 0; i < task_count; i++) {
+		int status;
+
+		waitpid(tasks[i], &status, 0);
+		printf("task status %d\n", status);
+	}
+	printf("exit %d\n", call("slurm_spank_exit"));
 	maps = fopen("/proc/self/maps", "r");
 	while (maps && fgets(line, sizeof(line), maps))
 		if (strstr(line, "libpython"))
@@ -195,6 +214,8 @@ int main(int argc, char **argv)
 	for (int i = 3; i < argc; i++)
 		if (!strncmp(argv[i], "--arg=", 6))
 			plugin_args[plugin_arg_count++] = argv[i] + 6;
+		else if (!strncmp(argv[i], "--tasks=", 8))
+			task_count = atoi(argv[i] + 8);
 	printf("init %d\n", call("slurm_spank_init"));
 	for (int i = 3; i < argc; i++)
 		if (!strncmp(argv[i], "--option=", 9))

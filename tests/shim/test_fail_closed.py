@@ -9,18 +9,16 @@ FAILED = "task status 256"  # the task's own exit with 1
 
 # What a hook may do, and the words that tell the user why.
 FAULTS = {
-    "no record at all": ("exit 83", "internal error"),
-    "an exit status that is not success": ("send K0\nexit 0", "internal error"),
-    "no last record": ("send Rx\ndescriptor\nexit 83", "internal error"),
-    "a wrong count": ("descriptor\nsend K7\nexit 83", "cannot be read"),
-    "no namespace": ("send K0\nexit 83", None),
-    "an unknown record": ("send ?\nexit 83", "cannot be read"),
-    "a record after the last": ("descriptor\nsend K1\nsend R\nexit 83", "cannot be read"),
-    "a mount without a target": ("send Mr\\0/src\nexit 83", "cannot be read"),
-    "a relative mount": ("send Mr\\0src\\0/dst\nexit 83", "cannot be read"),
-    "two namespaces": ("descriptor\ndescriptor\nsend K2\nexit 83", "cannot be read"),
+    "no record at all": ("exit 0", "internal error"),
+    "no last record": ("send R\ndescriptor\nexit 0", "internal error"),
+    "a wrong count": ("descriptor\nsend K7\nexit 0", "cannot be read"),
+    "no namespace": ("send K0\nexit 0", None),
+    "an unknown record": ("send ?\nexit 0", "cannot be read"),
+    "a mount without a target": ("send Mr\\0/src\nexit 0", "cannot be read"),
+    "a relative mount": ("send Mr\\0src\\0/dst\nexit 0", "cannot be read"),
+    "two namespaces": ("descriptor\ndescriptor\nsend K2\nexit 0", "cannot be read"),
     "a crash": ("crash", "internal error"),
-    "a crash after success": ("descriptor\nsend K1\ncrash", "internal error"),
+    "a crash half-way": ("descriptor\ncrash", "internal error"),
     "a failure with its reason": ("send Fimage x: not there\nexit 1", "image x: not there"),
     "a failure that then says success": (
         "send Fimage x: not there\ndescriptor\nsend K2\nexit 1",
@@ -60,7 +58,7 @@ def test_missing_library(stub):
 
 
 def test_missing_python_argument(stub):
-    output = stub.run("remote", IMAGE, args=["python="], script="exit 83")
+    output = stub.run("remote", IMAGE, args=["python="], script="exit 0")
     assert FAILED in output
 
 
@@ -70,8 +68,30 @@ def test_traceback_goes_to_the_log(stub):
     assert "user: Traceback" not in output
 
 
+def test_every_task_fails_and_one_says_why(stub):
+    output = stub.run("remote", IMAGE, script="send Fimage x: not there\nexit 1", tasks=4)
+    assert output.count(FAILED) == 4
+    assert output.count("image x: not there") == 1
+    assert "RAN-ON-THE-NODE" not in output
+
+
+def test_every_task_gets_the_plan(stub):
+    script = "send Ta line\ndescriptor\nsend W/tmp\nsend K3\nexit 0"
+    output = stub.run("remote", IMAGE, script=script, tasks=4)
+    assert output.count("task status 0") == 4
+    assert output.count("socker: a line") == 1
+
+
+def test_a_hook_that_nobody_waits_for_is_ended(stub):
+    """The task gives up at the deadline; the hook must not outlive the step."""
+    started = time.monotonic()
+    output = stub.run("remote", IMAGE, script="sleep 60")
+    assert "exit 0" in output
+    assert time.monotonic() - started < 30
+
+
 def test_environment_is_applied(stub):
-    script = "send VA=b=c\nsend UPATH\ndescriptor\nsend W/\nsend K4\nexit 83"
+    script = "send VA=b=c\nsend UPATH\ndescriptor\nsend W/\nsend K4\nexit 0"
     output = stub.run("remote", IMAGE, script=script, env={"PATH": "/bin"})
     assert "setenv A=b=c" in output
     assert "unsetenv PATH" in output
@@ -79,7 +99,7 @@ def test_environment_is_applied(stub):
 
 def test_success_enters_the_container(stub):
     """The stub's namespace is the node's: the join takes a private copy of it."""
-    script = "descriptor\nsend Mr\\0/proc\\0/tmp\nsend W/tmp\nsend K3\nexit 83"
+    script = "descriptor\nsend Mr\\0/proc\\0/tmp\nsend W/tmp\nsend K3\nexit 0"
     output = stub.run("remote", IMAGE, script=script)
     assert "setenv PWD=/tmp" in output
     assert "RAN-ON-THE-NODE" in output, "the task goes on to its execve, inside"
@@ -87,18 +107,18 @@ def test_success_enters_the_container(stub):
 
 
 def test_unreachable_workdir_ends_the_task(stub):
-    output = stub.run("remote", IMAGE, script="descriptor\nsend W/nowhere\nsend K2\nexit 83")
+    output = stub.run("remote", IMAGE, script="descriptor\nsend W/nowhere\nsend K2\nexit 0")
     assert "working directory /nowhere: No such file" in output
     assert FAILED in output
 
 
 def test_missing_mount_source_ends_the_task(stub):
-    script = "descriptor\nsend M\\0/nowhere\\0/tmp\nsend W/\nsend K3\nexit 83"
+    script = "descriptor\nsend M\\0/nowhere\\0/tmp\nsend W/\nsend K3\nexit 0"
     output = stub.run("remote", IMAGE, script=script)
     assert "mount /nowhere: no such file" in output
     assert FAILED in output
 
 
 def test_missing_optional_source_is_left_out(stub):
-    script = "descriptor\nsend Mo\\0/nowhere\\0/tmp\nsend W/\nsend K3\nexit 83"
+    script = "descriptor\nsend Mo\\0/nowhere\\0/tmp\nsend W/\nsend K3\nexit 0"
     assert "task status 0" in stub.run("remote", IMAGE, script=script)

@@ -5,19 +5,19 @@ OPTION = "_SLURM_SPANK_OPTION_socker_"
 
 
 def test_without_options_nothing_happens(stub):
-    output = stub.run("remote", script="send Tcalled\nexit 83")
+    output = stub.run("remote", script="send Tcalled\nexit 0")
     assert "called" not in output
     assert "RAN-ON-THE-NODE" in output
     assert "libpython" not in output
 
 
 def test_image_none_is_no_container(stub):
-    output = stub.run("remote", "container-image=none", "container-mounts=/a", script="exit 83")
+    output = stub.run("remote", "container-image=none", "container-mounts=/a", script="exit 0")
     assert "RAN-ON-THE-NODE" in output
 
 
 def test_docker_none_takes_back_the_jobs_image(stub):
-    output = stub.run("remote", "container-image=a", "docker=none", script="exit 83")
+    output = stub.run("remote", "container-image=a", "docker=none", script="exit 0")
     assert "RAN-ON-THE-NODE" in output
 
 

@@ -136,7 +136,7 @@ def test_strange_account_files(alice, make_image, kind):
         elif kind == "link":
             path.symlink_to("/proc/1/root/etc/shadow")
         elif kind == "huge":
-            path.write_bytes(b"x" * (3 << 20))
+            path.write_text("x:x:5:5::/:\n" * (1 << 18))
         else:
             path.mkdir()
 

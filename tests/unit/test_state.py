@@ -9,7 +9,7 @@ import pytest
 
 from pycontrol import state
 from pycontrol.bridge import Channel, printable
-from pycontrol.errors import NodeError
+from pycontrol.errors import JobEnded, NodeError
 from pycontrol.image import Image, Reference
 from pycontrol.pull import Progress
 from pycontrol.state import JobState, Record
@@ -112,7 +112,7 @@ def test_lock_does_not_follow_links(tmp_path):
 
 def test_records_on_the_wire():
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    channel = Channel(ours)
+    channel = Channel([ours])
     channel.mount("r", "/a", "/b")
     channel.set_variable("A", "b\udcff")
     channel.tell("two\nlines\x1b[31m")
@@ -123,6 +123,19 @@ def test_records_on_the_wire():
         b"Ttwo lines?[31m",
         b"K3",
     ]
+
+
+def test_each_task_gets_each_record_and_ended_ones_are_left_out():
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(3)]
+    channel = Channel([ours for ours, _ in pairs])
+    pairs[1][1].close()
+    channel.tell("a")
+    channel.succeed()
+    for task in (pairs[0][1], pairs[2][1]):
+        assert [task.recv(100) for _ in range(2)] == [b"Ta", b"K1"]
+        task.close()
+    with pytest.raises(JobEnded):
+        channel.tell("b")
 
 
 def test_printable():

@@ -1,0 +1,163 @@
+/*
+ * records.c - reads what a hook says, up to its success, failure or deadline.
+ *
+ * Runs in each task, as the user, and in the epilog's process.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shim.h"
+
+enum { RECORD_MAX = 160 * 1024 };	/* above the kernel's limit of one variable */
+
+struct reader {
+	struct plan *plan;
+	void (*tell)(const char *text);
+	unsigned long records;
+	long long deadline;	/* milliseconds, monotonic */
+	char *buffer;
+};
+
+static long long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+static void tell(const struct reader *reader, const char *text)
+{
+	if (reader->tell)
+		reader->tell(text);
+}
+
+static void extend_deadline(struct reader *reader, const char *seconds)
+{
+	long long wanted = atoll(seconds);
+
+	if (wanted > HOOK_LONGEST_TIMEOUT)
+		wanted = HOOK_LONGEST_TIMEOUT;
+	reader->deadline = now_ms() + wanted * 1000;
+}
+
+static int take_record(struct reader *reader, const char *record, size_t size, int fd)
+{
+	const char *payload = record + 1;
+
+	switch (record[0]) {
+	case 'T':
+		tell(reader, payload);
+		break;
+	case 'D':
+		extend_deadline(reader, payload);
+		break;
+	case 'K':
+		if (strtoul(payload, NULL, 10) != reader->records)
+			return -1;
+		reader->plan->complete = true;
+		break;
+	default:
+		if (plan_add(reader->plan, record, size, fd))
+			return -1;
+	}
+	reader->records++;
+	return 0;
+}
+
+/* One packet, with the descriptor that may come along.  0 at the end. */
+static ssize_t receive(int channel, char *buffer, size_t size, int *fd)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec part = { .iov_base = buffer, .iov_len = size };
+	struct msghdr message = {
+		.msg_iov = &part, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+	ssize_t got = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+
+	*fd = -1;
+	if (header && header->cmsg_level == SOL_SOCKET &&
+	    header->cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(header), sizeof(*fd));
+	if (got > 0 && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	return got;
+}
+
+/* 1: more may come, 0: the hook closed its end, -1: a record is wrong. */
+static int read_record(struct reader *reader, int channel)
+{
+	int fd;
+	ssize_t got = receive(channel, reader->buffer, RECORD_MAX, &fd);
+
+	if (got <= 0)
+		return got < 0 && errno == EINTR ? 1 : (int)got;
+	reader->buffer[got] = '\0';
+	if (!take_record(reader, reader->buffer, (size_t)got, fd))
+		return 1;
+	tell(reader, "internal error: the set-up sent a record that cannot be read");
+	return -1;
+}
+
+/* 0 when the hook said its last, -1 after a fault (which is told) or the deadline. */
+static int read_until_end(struct reader *reader, int channel)
+{
+	while (!reader->plan->complete) {
+		long long left = reader->deadline - now_ms();
+		struct pollfd ready = { .fd = channel, .events = POLLIN };
+		int rc;
+
+		if (left <= 0) {
+			tell(reader, "the set-up of the container did not finish in "
+			     "time and was stopped: try again, and tell the admin "
+			     "if it stays so");
+			return -1;
+		}
+		if (poll(&ready, 1, left > 1000 ? 1000 : (int)left) <= 0)
+			continue;
+		rc = read_record(reader, channel);
+		if (rc <= 0)
+			return rc;
+	}
+	return 0;
+}
+
+int hook_wait(struct hook *hook, size_t index, int timeout,
+	      void (*show)(const char *text), struct plan *plan)
+{
+	struct reader reader = {
+		.plan = plan,
+		.tell = show,
+		.deadline = now_ms() + timeout * 1000LL,
+		.buffer = malloc(RECORD_MAX + 1),
+	};
+	int rc = -1;
+
+	if (reader.buffer && index < hook->channel_count)
+		rc = read_until_end(&reader, hook->channels[index]);
+	free(reader.buffer);
+	if (plan->complete && !plan->failure)
+		return 0;
+	plan->complete = false;
+	if (plan->failure)
+		tell(&reader, plan->failure);
+	else if (rc == 0)
+		tell(&reader, "internal error: the set-up of the container ended "
+		     "without a word: the log of slurmd on this node has the "
+		     "details; it may also have been killed for lack of memory: "
+		     "when the job's --mem is below 100 MB, ask for more");
+	return -1;
+}

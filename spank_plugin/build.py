@@ -22,7 +22,10 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SHIM = ["plugin.c", "options.c", "step.c", "hook.c", "records.c", "plan.c", "join.c"]
+SHIM = [
+    *("plugin.c", "options.c", "step.c", "hook.c", "records.c", "plan.c"),
+    *("join.c", "mounts.c", "caps.c"),
+]
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Werror=implicit-function-declaration"]
 HARDENING = ["-O2", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
 

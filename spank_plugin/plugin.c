@@ -80,7 +80,7 @@ int slurm_spank_task_init_privileged(spank_t sp, int ac, char **av)
 	(void)ac;
 	(void)av;
 	if (wanted)
-		can_join = join_keep_capabilities() == 0;
+		can_join = caps_keep() == 0;
 	return 0;
 }
 
@@ -96,7 +96,7 @@ static int enter_container(spank_t sp)
 	const char *workdir;
 	size_t index;
 
-	if (!can_join || hook.process < 0 || step_task_index(sp, &index))
+	if (!can_join || caps_lay_down() || hook.process < 0 || step_task_index(sp, &index))
 		return -1;
 	hook_keep_channel(&hook, index);
 	if (hook_wait(&hook, index, config.timeout, index == 0 ? tell_user : NULL, &plan))

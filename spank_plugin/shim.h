@@ -101,9 +101,10 @@ int step_local_task_count(spank_t sp, size_t *count);
 int step_task_index(spank_t sp, size_t *index);
 int step_apply_environment(spank_t sp, const struct plan *plan);
 
-/* join.c: a task enters the container */
+/* caps.c, join.c: a task enters the container */
 
-int join_keep_capabilities(void);
+int caps_keep(void);
+int caps_lay_down(void);
 /* Reports by itself.  On success *workdir is where the task now is. */
 int join_container(const struct plan *plan, const char **workdir);
 

@@ -173,6 +173,7 @@ def _run_hook(ffi, request, channel: Channel) -> None:
 
 
 def _nobody_waits(number, frame) -> None:
+    signal.signal(number, signal.SIG_IGN)  # what is undone now must not be cut short
     raise JobEnded("the step ended while its container was being set up")
 
 

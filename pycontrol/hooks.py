@@ -4,7 +4,8 @@ The C shim calls these functions as root, each in a process of its own
 (spank_plugin/hook.c forks, pycontrol/bridge.py converts).  Returning is
 success; raising a SockerError fails the step with its text.
 
-    step_start   slurmstepd, once per node and step, before tasks are forked
+    step_start   slurmstepd, once per node and step, while it forks the tasks,
+                 which wait for the plan
     job_epilog   slurmd, once per node and job that used a container
 
 The user's tasks are not started here: they stay children of slurmstepd and

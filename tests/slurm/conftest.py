@@ -145,6 +145,9 @@ def leftovers() -> list[str]:
     found = [f"container {c}" for c in containers()]
     found += [f"cgroup {path}" for path in job_cgroups()]
     found += [f"file {path}" for path in STATE.glob("*/*") if path.parent.name != "pulls"]
+    extern = read("pgrep", "-f", "^sleep 100000000").split()  # Slurm's own, of each job
+    found += [f"process {pid} of an extern step" for pid in extern]
+    found += [f"process {pid}, a first process" for pid in read("pgrep", "-x", "pause").split()]
     mounts = Path("/proc/self/mounts").read_text().splitlines()
     found += [f"mount {m}" for m in mounts if "/run/socker" in m or "/overlay2/" in m]
     found += [f"node {n}" for n in read("sinfo", "-h", "-N", "-o", "%N %T").splitlines()

@@ -39,8 +39,7 @@ def test_slurmstepd_killed(alice, wait_for):
     alice.run("scancel", job)
     process.communicate(timeout=60)
     wait_for(lambda: not containers(), 60)
-    for pid in pids_of("sleep 77", ""):
-        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not pids_of("sleep 77", ""), 30)
 
 
 def test_extern_slurmstepd_killed(alice, wait_for):

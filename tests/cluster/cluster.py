@@ -12,15 +12,15 @@ Each may be run again at any time, and after a crash or a reboot.  Run as root.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import plugin
-from daemons import LOGS, Daemon, succeeds
+from daemons import LOGS, Daemon, output, succeeds
 from images import REGISTRY, provide_busybox, provide_debian
 from packages import install_missing
 from stages import StageError, run, stage, wait_until
@@ -123,15 +123,31 @@ def registry_config() -> str:
 
 
 def munge_answers() -> bool:
-    made = subprocess.run(["munge", "-n"], capture_output=True, timeout=10)
-    return made.returncode == 0 and succeeds("unmunge", stdin=made.stdout)
+    made = output("munge", "-n", timeout=3)
+    return made is not None and succeeds("unmunge", timeout=3, stdin=made)
 
 
 def node_is_up(name: str) -> bool:
-    result = subprocess.run(
-        ["sinfo", "-h", "-n", name, "-o", "%T"], capture_output=True, text=True, timeout=20
-    )
-    return result.stdout.strip() in ("idle", "mixed", "allocated", "completing")
+    state = output("sinfo", "-h", "-n", name, "-o", "%T") or b""
+    return state.decode().strip() in ("idle", "mixed", "allocated", "completing")
+
+
+def slurmd_works(name: str) -> bool:
+    """The controller knows the node as up, and its slurmd itself reacts.
+
+    For minutes the controller does not notice a slurmd that hangs.  One that
+    works hangs up at once on a message that is no message.
+    """
+    port = 17000 + int(name.removeprefix("n"))
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=3) as connection:
+            connection.sendall(b"\0\0\0\4none")
+            connection.settimeout(3)
+            with contextlib.suppress(ConnectionResetError):
+                connection.recv(1)
+    except OSError:
+        return False
+    return node_is_up(name)
 
 
 def http_answers() -> bool:
@@ -185,7 +201,7 @@ def slurmd(name: str) -> Daemon:
     return Daemon(
         f"slurmd-{name}.out",
         ["/usr/sbin/slurmd", "-D", "-N", name],
-        lambda: node_is_up(name),
+        lambda: slurmd_works(name),
         matches=(name,),
         stale=(f"{RUN}/slurmd-{name}.pid",),
     )

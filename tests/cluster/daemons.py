@@ -109,10 +109,15 @@ class Daemon:
         return False
 
 
-def succeeds(*argv: str, timeout: float = 10, stdin: bytes | None = None) -> bool:
-    """True when the command ends with 0 in time: the usual `answers`."""
+def output(*argv: str, timeout: float = 10, stdin: bytes | None = None) -> bytes | None:
+    """What the command printed; None when it failed, hung or is not there."""
     try:
         result = subprocess.run(argv, capture_output=True, timeout=timeout, input=stdin)
     except (subprocess.TimeoutExpired, OSError):
-        return False
-    return result.returncode == 0
+        return None
+    return None if result.returncode else result.stdout
+
+
+def succeeds(*argv: str, timeout: float = 10, stdin: bytes | None = None) -> bool:
+    """True when the command ends with 0 in time: the usual `answers`."""
+    return output(*argv, timeout=timeout, stdin=stdin) is not None

@@ -24,6 +24,13 @@ def up() -> str:
     return done.stdout
 
 
+@pytest.fixture(autouse=True)
+def forget_jobs_of_the_past(alice):
+    """A killed slurmctld has forgotten that a job just ended, and takes it for running."""
+    yield
+    alice.run("scancel", "--user=alice")
+
+
 def works(user) -> bool:
     result = user.srun("-N2", f"--docker={BUSYBOX}", "echo", "works")
     return result.lines == ["works", "works"]

@@ -264,6 +264,10 @@ def start_slurm(new_plugin: bool) -> None:
 
 
 def up() -> None:
+    # `su` without a login leaves root without the sbin directories.
+    os.environ["PATH"] = (
+        f"{os.environ.get('PATH', '')}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    )
     prepare_machine()
     start_services()
     with stage("the plugin, built and installed"):

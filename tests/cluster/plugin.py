@@ -27,6 +27,11 @@ def _sources_hash() -> str:
     return digest.hexdigest()
 
 
+def remove_build_files() -> None:
+    for leftover in ("build", "socker.egg-info"):
+        shutil.rmtree(CHECKOUT / leftover, ignore_errors=True)
+
+
 def install() -> bool:
     """True when something had to be built."""
     wanted = _sources_hash()
@@ -38,9 +43,9 @@ def install() -> bool:
     pip = [VENV / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]
     # The build's tools in the venv itself: an isolated build fetches them each time.
     run(*pip, "setuptools>=68", "cffi>=1.15")
-    for leftover in ("build", "socker.egg-info"):
-        shutil.rmtree(CHECKOUT / leftover, ignore_errors=True)
+    remove_build_files()  # an old one may hold modules that are gone
     run(*pip, "--no-build-isolation", "--force-reinstall", "--no-deps", CHECKOUT)
+    remove_build_files()
     run(*pip, "docker", "click")
     run(VENV / "bin/socker", "install", "--enable")
     STAMP.write_text(wanted)

@@ -30,7 +30,7 @@ def show(*command: str, timeout: float = 300) -> None:
     """Run a command as the user, with its output on the screen."""
     print(f"\n{USER}$ {' '.join(command)}", flush=True)
     done = subprocess.run(
-        ["runuser", "-u", USER, "--", *command],
+        ["/usr/sbin/runuser", "-u", USER, "--", *command],
         cwd=f"/home/{USER}",
         env={"HOME": f"/home/{USER}", "USER": USER, "PATH": "/usr/local/bin:/usr/bin:/bin"},
         timeout=timeout,

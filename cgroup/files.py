@@ -5,6 +5,7 @@ An error names the file and the value, as the kernel's own says neither.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -32,10 +33,22 @@ def write_pid(group: Path, pid: int) -> None:
 def pids_below(group: Path) -> list[int]:
     """The processes of a group and of those below it; a group may vanish meanwhile."""
     found = []
-    for folder, _, _ in os.walk(group):
+    for folder in tree(group):
         try:
-            text = (Path(folder) / "cgroup.procs").read_text()
+            text = (folder / "cgroup.procs").read_text()
         except OSError:
             continue
-        found += [int(word) for word in text.split()]
+        # 0 stands for a process of another pid namespace.
+        found += [pid for pid in map(int, text.split()) if pid > 0]
+    return found
+
+
+def tree(group: Path) -> list[Path]:
+    """The group and all below it, parents first; users may have made it deep."""
+    found, waiting = [], [group]
+    while waiting:
+        folder = waiting.pop()
+        found.append(folder)
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            waiting += [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
     return found

@@ -72,7 +72,9 @@ def find_extern() -> Anchor | None:
     """The extern step's process of the job that this process works for.
 
     This process must be slurmstepd's child (same program, same groups).  The
-    extern step's own slurmstepd is not wanted, nor its child before execve.
+    extern step's own slurmstepd is not wanted, nor its child before execve, nor
+    a user's process: in v1 Slurm gives a step's groups to the user, who can put
+    processes there.
     """
     own_program = executable("self")
     mounted = hierarchies()
@@ -82,20 +84,43 @@ def find_extern() -> Anchor | None:
             continue
         for pid in files.pids_below(mounted[membership.controllers] / group.lstrip("/")):
             started = start_time(pid)
-            if started is not None and executable(pid) not in (None, own_program):
+            if started is None or executable(pid) in (None, own_program):
+                continue
+            if is_roots(pid) and _is_extern(pid):
                 return Anchor(pid, started)
     return None
 
 
-def place(pid: int, anchor: Anchor) -> list[Path]:
-    """Move `pid` into the anchor's groups; returns them.
+def is_roots(pid: int) -> bool:
+    """Whether all of the process's user ids are root's (proc(5), status)."""
+    try:
+        lines = files.read_proc(pid, "status").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    ids = next((line.split()[1:] for line in lines if line.startswith("Uid:")), [])
+    return bool(ids) and set(ids) == {"0"}
 
-    Raises OSError when a group refuses, LookupError when the anchor has ended
-    or is in no group of Slurm's.
+
+def _is_extern(pid: int) -> bool:
+    """Whether every group of Slurm's that it is in belongs to an extern step."""
+    try:
+        groups = slurm_groups(pid)
+    except OSError:
+        return False
+    return bool(groups) and all(paths.EXTERN_STEP in group.parts for group in groups)
+
+
+def place(pid: int, started: int, anchor: Anchor) -> list[Path]:
+    """Move the process into the anchor's groups; returns them.
+
+    Raises OSError when a group refuses, LookupError when the process or the
+    anchor has ended, or the anchor is in no group of Slurm's.
     """
     groups = slurm_groups(anchor.pid)
     if not groups or not anchor.is_alive():
         raise LookupError(f"process {anchor.pid} is in no group of Slurm's, or has ended")
     for group in groups:
+        if start_time(pid) != started:
+            raise LookupError(f"process {pid} has ended")
         files.write_pid(group, pid)
     return groups

@@ -7,36 +7,55 @@ in them.  Used by the job's epilog, as root, after all steps have ended.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import time
 from pathlib import Path
 
 from cgroup import files, place
-from cgroup.paths import EXTERN_STEP
+from cgroup.paths import EXTERN_STEP, is_slurms
 
 TRIES = 50
 PAUSE = 0.05  # seconds between tries: killed processes take a moment to leave
 
 
 def job_directory(group: Path) -> Path:
-    """The job's group, from the group of its extern step or one below it."""
-    while group.name != EXTERN_STEP and group != group.parent:
-        group = group.parent
-    return group.parent
+    """The job's group, from the group of its extern step or one below it.
+
+    Raises LookupError for a group of no extern step.
+    """
+    for folder in (group, *group.parents):
+        if folder.name == EXTERN_STEP:
+            return folder.parent
+    raise LookupError(f"{group} is in no extern step")
+
+
+def is_removable(group: Path) -> bool:
+    """Whether this can be a job's group: well below a cgroup mount, in Slurm's tree."""
+    for mount in place.hierarchies().values():
+        if group.is_relative_to(mount):
+            inside = group.relative_to(mount)
+            return len(inside.parts) >= 2 and is_slurms(f"/{inside}")
+    return False
 
 
 def _slurmstepd_lives(pids: list[int]) -> bool:
-    programs = (place.executable(pid) for pid in pids)
-    return any(program and Path(program).name == "slurmstepd" for program in programs)
+    """One that was replaced on disk shows as deleted; a user's namesake is not root's."""
+    for pid in pids:
+        program = (place.executable(pid) or "").removesuffix(" (deleted)")
+        if Path(program).name == "slurmstepd" and place.is_roots(pid):
+            return True
+    return False
 
 
 def remove(group: Path) -> bool:
     """Kill what is left in a group and below, and remove both; true when gone.
 
-    A group in which a slurmstepd lives is in use by Slurm: it is left alone.
+    A group in which a slurmstepd lives is in use by Slurm: it is left alone, and
+    so is anything that is no group of a job.
     """
+    if group.exists() and not is_removable(group):
+        return False
     for _ in range(TRIES):
         pids = files.pids_below(group)
         if _slurmstepd_lives(pids):
@@ -52,13 +71,11 @@ def remove(group: Path) -> bool:
 
 def _remove_empty(group: Path) -> bool:
     """Children first; false when one is still busy."""
-    for folder, _, _ in os.walk(group, topdown=False):
+    for folder in reversed(files.tree(group)):
         try:
-            Path(folder).rmdir()
+            folder.rmdir()
         except FileNotFoundError:
             continue
-        except OSError as error:
-            if error.errno != errno.EBUSY:
-                raise
+        except OSError:  # a process has not left yet, or a path is too long
             return False
     return not group.exists()

@@ -34,5 +34,5 @@ def job_groups(anchor: Anchor) -> list[Path]:
     """The job's own cgroups, as directories."""
     try:
         return [remove.job_directory(group) for group in place.slurm_groups(anchor.pid)]
-    except OSError as error:
+    except (OSError, LookupError) as error:
         raise JobEnded("the job ended while its container was being set up") from error

@@ -25,6 +25,9 @@ ABI = 1
 STEP_START = 1
 JOB_EPILOG = 2
 
+SEND_TIMEOUT = 5  # seconds that a task may take to make room for a record
+LONGEST_TEXT = 4096  # characters of a line for the user
+
 
 @dataclass(frozen=True)
 class JobFacts:
@@ -51,8 +54,9 @@ class StepFacts(JobFacts):
 
 
 def printable(text: str) -> str:
-    """One line without control characters: texts may quote images and registries."""
-    return "".join(c if c.isprintable() else "?" for c in text.replace("\n", " "))
+    """A line of bounded length without control characters: texts quote registries."""
+    line = text[:LONGEST_TEXT].replace("\n", " ")
+    return "".join(c if c.isprintable() else "?" for c in line)
 
 
 class Channel:
@@ -60,6 +64,8 @@ class Channel:
 
     def __init__(self, connections: Iterable[socket.socket]):
         self._tasks = list(connections)
+        for task in self._tasks:
+            task.settimeout(SEND_TIMEOUT)
         self._records = 0
 
     def _send(self, kind: str, *fields: str) -> None:
@@ -70,6 +76,10 @@ class Channel:
         for task in list(self._tasks):
             try:
                 task.sendmsg(data, ancillary)
+            except TimeoutError:
+                # A task that its user has stopped does not read: it must not
+                # keep this hook, and the lock of a pull, waiting.
+                self._tasks.remove(task)
             except (BrokenPipeError, ConnectionResetError):
                 self._tasks.remove(task)
         if not self._tasks:

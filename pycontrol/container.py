@@ -23,10 +23,11 @@ from pycontrol.errors import EngineError, NodeError, UserError
 from pycontrol.image import Image
 from pycontrol.policy import ContainerSpec
 from pycontrol.pull import Puller
-from pycontrol.rootfs import Root
+from pycontrol.rootfs import LARGEST, Root
 from pycontrol.state import JobState, Record
 
 REMOVAL_WAIT = 30  # seconds for containers that are being removed
+IN_FLIGHT_WAIT = 3  # seconds for a request whose sender was killed; 20 ms are usual
 
 
 @contextlib.contextmanager
@@ -54,8 +55,9 @@ def make(
     with connected(config) as engine, contextlib.ExitStack() as undo:
         puller = Puller(engine, config, channel, facts.state_root, since)
         image = puller.provide(spec.image)
-        job.note_container()
-        container = engine.create(new_container(spec, image, facts, config))
+        new = new_container(spec, image, facts, config)
+        job.note_container(new.name)
+        container = engine.create(new)
         undo.callback(engine.remove, container)
         refuse_strange_accounts(engine, container, spec)
         record = start(engine, container, image)
@@ -71,13 +73,13 @@ def refuse_strange_accounts(engine: Engine, container: str, spec: ContainerSpec)
     """The engine opens these files, as root and without a check, when it starts the container.
 
     A pipe in their place would hang it (seen with Docker 20.10), a device node
-    would be opened.
+    would be opened, gigabytes of lines would be read.
     """
     for path in ("/etc/passwd", "/etc/group"):
-        if not engine.is_regular_or_missing(container, path):
+        if not engine.is_small_regular_or_missing(container, path, LARGEST):
             raise UserError(
-                f"image {spec.image.text}: its {path} is not a regular file: such an image "
-                "cannot be run: rebuild it"
+                f"image {spec.image.text}: its {path} is not a regular file of less than "
+                "1 MiB: such an image cannot be run: rebuild it"
             )
 
 
@@ -89,8 +91,6 @@ def new_container(
     return NewContainer(
         name=name,
         image=image,
-        uid=spec.account.uid,
-        gid=spec.account.gid,
         pause=config.pause,
         labels={
             **job_labels(facts),
@@ -106,11 +106,23 @@ def job_labels(facts: JobFacts) -> dict[str, str]:
 
 
 def start(engine: Engine, container: str, image: Image) -> Record:
+    """Start the container; its first process, believed only by its cgroup.
+
+    The engine's groups are named by the container and closed to users, so a
+    process that took over the number is not in them (DESIGN D8).
+    """
     pid = engine.start(container)
-    started = place.start_time(pid)
-    if pid <= 0 or started is None:
+    record = Record(container, pid, place.start_time(pid) or 0, image)
+    if not any(container in m.path for m in _memberships(pid)) or not state.is_alive(record):
         raise EngineError(f"container {container[:12]} ended at once: see Docker's log")
-    return Record(container, pid, started, image)
+    return record
+
+
+def _memberships(pid: int):
+    try:
+        return place.memberships(pid)
+    except OSError:
+        return ()
 
 
 def seal(record: Record) -> None:
@@ -140,7 +152,7 @@ def seal(record: Record) -> None:
 def place_in_job(record: Record, anchor: Anchor) -> None:
     """Put the first process where Slurm kills it when the job ends."""
     try:
-        place.place(record.pid, anchor)
+        place.place(record.pid, record.start_time, anchor)
     except (OSError, LookupError) as error:
         raise NodeError(f"the container cannot be placed in the job's cgroups: {error}") from error
 
@@ -168,14 +180,19 @@ def root_of(record: Record) -> Iterator[Root]:
 # --- removing -----------------------------------------------------------------
 
 
-def remove_all(facts: JobFacts, config: Config) -> None:
-    """Kill the job's containers on this node and see them gone."""
+def remove_all(facts: JobFacts, config: Config, in_flight: bool) -> None:
+    """Kill the job's containers on this node and see them gone.
+
+    in_flight: a hook was killed behind a request to create one, which the
+    engine may still carry out.
+    """
     labels = job_labels(facts)
-    end = time.monotonic() + REMOVAL_WAIT
+    started = time.monotonic()
+    surely_all = started + (IN_FLIGHT_WAIT if in_flight else 0)
     with connected(config) as engine:
-        while containers := engine.find_containers(labels):
-            if time.monotonic() > end:
-                raise EngineError(f"the job's containers cannot be removed: {containers}")
-            for container in containers:
+        while (found := engine.find_containers(labels)) or time.monotonic() < surely_all:
+            if time.monotonic() > started + REMOVAL_WAIT:
+                raise EngineError(f"the job's containers cannot be removed: {found}")
+            for container in found:
                 engine.remove(container)
             time.sleep(0.05)

@@ -8,6 +8,7 @@ engine or the registry said.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,12 @@ from pycontrol.image import Image, Reference
 
 JOB, NODE, USER, IMAGE = "socker.job", "socker.node", "socker.user", "socker.image"
 PAUSE_INSIDE = "/.socker/pause"
+# Nobody: no right of root's, and out of reach of the job's owner, who could else
+# kill it and put another process in its place (docs/developer/decisions/0007).
+FIRST_PROCESS_USER = "65534:65534"
+
+MOST_VOLUMES = 32  # of an image: the engine makes a directory and a mount of each
+LARGEST_ENV = 1 << 18  # bytes of an image's ENV
 
 # Go's os.FileMode: regular files have none of the type bits (io/fs, fs.go).
 GO_MODE_SYMLINK = 1 << 27
@@ -32,8 +39,6 @@ class NewContainer:
 
     name: str
     image: Image
-    uid: int
-    gid: int
     pause: str  # the binary's path on the node
     labels: dict[str, str]
 
@@ -48,6 +53,9 @@ class Engine:
 
     def __init__(self, url: str, timeout: int):
         self._url = url
+        # The SDK would read root's own configuration, and run the credential
+        # helpers named there.
+        os.environ |= {"HOME": "/nonexistent", "DOCKER_CONFIG": "/nonexistent"}
         with self._errors("connecting"):
             self._api = docker.APIClient(base_url=url, version="auto", timeout=timeout)
 
@@ -88,6 +96,7 @@ class Engine:
                 return None
             raise
         settings = found.get("Config") or {}
+        _refuse_excess(reference, settings)
         return Image(
             image_id=found["Id"],
             env=tuple(settings.get("Env") or ()),
@@ -104,7 +113,7 @@ class Engine:
         try:
             with self._errors(f"pulling {reference.text}"):
                 events = self._api.pull(
-                    name, tag=tag if separator else None, stream=True, decode=True
+                    name, tag=tag if separator else None, stream=True, decode=True, auth_config={}
                 )
                 for event in events:
                     if "error" in event:
@@ -142,7 +151,7 @@ class Engine:
             made = self._api.create_container(
                 new.image.image_id,
                 name=new.name,
-                user=f"{new.uid}:{new.gid}",
+                user=FIRST_PROCESS_USER,
                 entrypoint=[PAUSE_INSIDE],
                 command=[],
                 working_dir="/",
@@ -152,8 +161,8 @@ class Engine:
             )
         return made["Id"]
 
-    def is_regular_or_missing(self, container: str, path: str) -> bool:
-        """Whether a path of a container that does not run yet is safe to open.
+    def is_small_regular_or_missing(self, container: str, path: str, largest: int) -> bool:
+        """Whether a path of a container that does not run yet is safe to read.
 
         One link is followed, resolved by the engine inside the container.
         """
@@ -167,7 +176,7 @@ class Engine:
                     return True
                 raise
             if not status["mode"] & GO_MODE_TYPE:
-                return True
+                return status["size"] <= largest
             if not status["mode"] & GO_MODE_SYMLINK:
                 return False
             path = status["linkTarget"]
@@ -194,6 +203,14 @@ class Engine:
             status = getattr(getattr(error.__cause__, "response", None), "status_code", None)
             if status not in (404, 409):  # gone; removal in progress
                 raise
+
+
+def _refuse_excess(reference: Reference, settings: dict) -> None:
+    """An image's configuration is its maker's: the engine and we work by its size."""
+    if len(settings.get("Volumes") or ()) > MOST_VOLUMES:
+        raise UserError(f"image {reference.text}: it has more than {MOST_VOLUMES} VOLUMEs")
+    if sum(map(len, settings.get("Env") or ())) > LARGEST_ENV:
+        raise UserError(f"image {reference.text}: its ENV is larger than {LARGEST_ENV} bytes")
 
 
 def _split_tag(text: str) -> tuple[str, str, str]:

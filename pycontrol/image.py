@@ -54,7 +54,8 @@ def parse_reference(text: str) -> Reference:
     if len(text) > LONGEST:
         raise UserError(f"--container-image: the name has more than {LONGEST} characters")
     match = _REFERENCE.fullmatch(text)
-    if not match:
+    # Else the engine would take sha256:... for the id of any image it holds.
+    if not match or match["name"] == "sha256":
         hint = ": names have no capital letters" if text != text.lower() else ""
         raise UserError(
             f"--container-image: `{text}` is not an image name{hint}: "

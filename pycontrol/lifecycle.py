@@ -14,11 +14,14 @@ from cgroup import remove as cgroups
 from pycontrol import anchors, state
 from pycontrol.bridge import Channel, JobFacts
 from pycontrol.config import Config
+from pycontrol.errors import NodeError, UserError
 from pycontrol.policy import ContainerSpec
 from pycontrol.state import JobState, Record
 
 FIRST_LINE_AFTER = 2  # seconds: shorter waits say nothing
-EPILOG_WAIT = 30  # seconds that the epilog waits for a set-up that is being given up
+SET_UP_WAIT = 15  # seconds that the epilog waits for set-ups that are being given up
+EPILOG_WAIT = 60  # seconds that an epilog may take, beside the engine's answers
+MOST_IMAGES = 32  # of one job on one node: each is a container
 
 
 def provide(spec: ContainerSpec, facts: JobFacts, config: Config, channel: Channel) -> Record:
@@ -33,6 +36,11 @@ def provide(spec: ContainerSpec, facts: JobFacts, config: Config, channel: Chann
         channel, config, f"waiting for another step's set-up of {spec.image.text}"
     )
     with state.locked(job.lock_file(spec.image), waiting, patience):
+        if len(job.locks()) > MOST_IMAGES:
+            raise UserError(
+                f"image {spec.image.text}: the job has used {MOST_IMAGES} images on this node "
+                "already, that is the most: use another job"
+            )
         record = job.load(spec.image)
         if record and state.is_alive(record):
             return record
@@ -50,19 +58,26 @@ def remove(facts: JobFacts, config: Config, channel: Channel) -> None:
     job = JobState(facts.state_root, facts.node, facts.job_id)
     if not job.exists():
         return
-    channel.ask_for_time(EPILOG_WAIT * (len(job.locks()) + 1))
-    with contextlib.ExitStack() as held:
-        for lock in job.locks():
-            held.enter_context(state.locked(lock, lambda: None, EPILOG_WAIT))
-        if job.may_have_containers():
-            from pycontrol import container  # with it the Docker SDK: see there
+    channel.ask_for_time(EPILOG_WAIT + config.engine_timeout)
+    wait_for_set_ups(job)
+    if job.noted_containers():
+        from pycontrol import container  # with it the Docker SDK: see there
 
-            channel.ask_for_time(config.engine_timeout + container.REMOVAL_WAIT)
-            container.remove_all(facts, config)
-        for group in job.groups():
-            if not cgroups.remove(group):
-                channel.log(f"epilog of job {facts.job_id}: {group} is still in use")
-        job.remove()
+        in_flight = job.noted_containers() > job.recorded_containers()
+        container.remove_all(facts, config, in_flight)
+    for group in job.groups():
+        if not cgroups.remove(group):
+            channel.log(f"epilog of job {facts.job_id}: {group} is still in use")
+    job.remove()
+
+
+def wait_for_set_ups(job: JobState) -> None:
+    """Hooks of the job's steps that are giving up hold a lock until they are done."""
+    end = time.monotonic() + SET_UP_WAIT
+    for lock in job.locks():
+        with contextlib.suppress(NodeError):  # one that hangs must not stop the epilog
+            with state.locked(lock, lambda: None, max(0, end - time.monotonic())):
+                pass
 
 
 def tell_now_and_then(channel: Channel, config: Config, text: str) -> Callable[[], None]:

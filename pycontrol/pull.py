@@ -6,8 +6,11 @@ image.  When the pull failed they get its error: a wrong name is asked for once.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,7 +78,7 @@ class Puller:
         if image:
             return image
         self._channel.ask_for_time(self._config.pull_timeout + self._config.engine_timeout)
-        lock = self._root / "pulls" / f"{state.key(reference)}.lock"
+        lock = state.pull_lock(self._root, reference)
 
         def waiting() -> None:
             self._tell(f"waiting for another step's pull of {reference.text}")
@@ -87,11 +90,11 @@ class Puller:
         image = self._engine.find_image(reference)  # another step may have pulled it
         if image:
             return image
-        self._raise_failure_of_another(lock)
+        self._raise_failure_of_another(reference, lock)
         try:
             self._pull(reference)
-        except (UserError, EngineError) as error:
-            _note_failure(lock, str(error))
+        except UserError as error:  # the registry's answer; others' troubles are their own
+            _note_failure(reference, lock, str(error))
             raise
         image = self._engine.find_image(reference)
         if not image:
@@ -99,22 +102,18 @@ class Puller:
         return image
 
     def _pull(self, reference: Reference) -> None:
-        end = time.monotonic() + self._config.pull_timeout
         progress = Progress()
-        for event in self._engine.pull(reference):
-            if time.monotonic() > end:
-                raise EngineError(
-                    f"image {reference.text}: the pull took longer than pull_timeout = "
-                    f"{self._config.pull_timeout} s: try again, what came is kept"
-                )
-            progress.add(event)
-            self._tell(f"pulling {reference.text}: {progress.line()}")
+        with _within(self._config.pull_timeout, reference):
+            for event in self._engine.pull(reference):
+                progress.add(event)
+                self._tell(f"pulling {reference.text}: {progress.line()}")
 
-    def _raise_failure_of_another(self, lock: int) -> None:
+    def _raise_failure_of_another(self, reference: Reference, lock: int) -> None:
         """Who waited while a pull failed does not try it a second time."""
-        status = os.fstat(lock)
-        if status.st_size and status.st_mtime >= self._since:
-            raise UserError(os.pread(lock, LONGEST_FAILURE, 0).decode(errors="replace"))
+        text = os.pread(lock, LONGEST_FAILURE, 0).decode(errors="replace")
+        name, _, failure = text.partition("\n")
+        if name == reference.text and os.fstat(lock).st_mtime >= self._since:
+            raise UserError(failure)
 
     def _tell(self, text: str) -> None:
         """A line to the user, every few seconds."""
@@ -123,6 +122,28 @@ class Puller:
             self._next_line = time.monotonic() + self._config.progress_interval
 
 
-def _note_failure(lock: int, text: str) -> None:
+def _note_failure(reference: Reference, lock: int, text: str) -> None:
     os.ftruncate(lock, 0)
-    os.pwrite(lock, text.encode()[:LONGEST_FAILURE], 0)
+    os.pwrite(lock, f"{reference.text}\n{text}".encode()[:LONGEST_FAILURE], 0)
+
+
+@contextlib.contextmanager
+def _within(seconds: int, reference: Reference) -> Iterator[None]:
+    """Stop the body after so many seconds, also while it waits for the engine.
+
+    The SDK sets no time-out of its own for a pull.
+    """
+
+    def stop(number, frame) -> None:
+        raise EngineError(
+            f"image {reference.text}: the pull took longer than pull_timeout = {seconds} s: "
+            "try again, what came is kept"
+        )
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -2,11 +2,11 @@
 
     /run/socker/NODE/JOB/           a job that asked for a container on this node
         groups                      the job's cgroups, one a line
-        containers                  there when the engine may hold one of the job
+        containers                  the names of those the engine was asked for
         KEY.lock                    held while a container is made or removed
         KEY.json                    the record of a running container
         KEY/passwd, KEY/group       what tasks mount over the image's own
-    /run/socker/pulls/KEY.lock      held while an image is pulled
+    /run/socker/pulls/NN.lock       held while an image is pulled; 256 of them
 
 Prolog, steps, epilog and gc are different processes: nothing is kept in memory
 (DESIGN D8).  KEY is a hash of the image's reference.
@@ -47,6 +47,11 @@ class Record:
 def key(reference: Reference) -> str:
     """A file name for an image reference."""
     return hashlib.sha256(reference.text.encode()).hexdigest()[:24]
+
+
+def pull_lock(root: Path, reference: Reference) -> Path:
+    """One of 256 locks: names are the users', their number must not grow with them."""
+    return root / "pulls" / f"{key(reference)[:2]}.lock"
 
 
 class JobState:
@@ -90,12 +95,21 @@ class JobState:
         """The job's cgroups, as directories."""
         return [Path(line) for line in trusted.read(self.folder / "groups").splitlines()]
 
-    def note_container(self) -> None:
+    def note_container(self, name: str) -> None:
         """Before the engine is asked for one: the epilog looks for it from now on."""
-        (self.folder / "containers").touch(mode=0o600)
+        with open(self.folder / "containers", "a") as file:
+            file.write(f"{name}\n")
 
-    def may_have_containers(self) -> bool:
-        return (self.folder / "containers").exists()
+    def noted_containers(self) -> int:
+        """How many times the engine was asked for a container of the job."""
+        try:
+            return len(trusted.read(self.folder / "containers").splitlines())
+        except FileNotFoundError:
+            return 0
+
+    def recorded_containers(self) -> int:
+        """How many of them came to run, and were recorded."""
+        return len(list(self.folder.glob("*.json")))
 
     def save(self, reference: Reference, record: Record) -> None:
         write(self.folder / f"{key(reference)}.json", json.dumps(asdict(record)), mode=0o600)
@@ -113,8 +127,6 @@ class JobState:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self.folder.parent.rmdir()
 
 
 def _load(path: Path) -> Record | None:
@@ -163,7 +175,7 @@ def write(path: Path, text: str, mode: int) -> None:
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with open(descriptor, "w") as file:
+    with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
     draft.replace(path)
 

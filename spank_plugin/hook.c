@@ -195,10 +195,12 @@ static int make_channels(size_t count, int **ours, int **theirs)
 {
 	*ours = malloc(count * sizeof(**ours));
 	*theirs = malloc(count * sizeof(**theirs));
+	for (size_t i = 0; *ours && i < count; i++)
+		(*ours)[i] = -1;
+	for (size_t i = 0; *theirs && i < count; i++)
+		(*theirs)[i] = -1;
 	if (!*ours || !*theirs)
 		return -1;
-	for (size_t i = 0; i < count; i++)
-		(*ours)[i] = (*theirs)[i] = -1;
 	for (size_t i = 0; i < count; i++) {
 		int pair[2];
 

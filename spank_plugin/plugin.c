@@ -7,7 +7,7 @@
  *                   task_init            (the user) wait for the hook's plan,
  *                                        join, or end the task
  *   slurmstepd      task_post_fork       leave the task's channel to the task
- *   slurmstepd      exit                 end a hook that nobody waits for
+ *   slurmstepd      task_exit, exit      end a hook that nobody waits for
  *   slurmd's child  job_epilog           run the Python hook if the job used us
  *
  * A step that asks for no container leaves each of these after one test, and
@@ -35,11 +35,14 @@ static bool wanted;		/* the step asked for a container */
 static bool can_join;		/* the task kept its capabilities */
 static struct hook hook = HOOK_NONE;
 static struct hook_config config;
+static size_t tasks_ended;
+static pid_t loaded_in;		/* the process that keeps our state */
 
 int slurm_spank_init(spank_t sp, int ac, char **av)
 {
 	(void)ac;
 	(void)av;
+	loaded_in = getpid();
 	if (options_register(sp))
 		slurm_error("socker: the options cannot be registered");
 	/* A failure here would drain the node. */
@@ -51,6 +54,15 @@ static void start_hook(spank_t sp, int ac, char **av)
 	static struct step_request request;
 	size_t tasks;
 
+	/*
+	 * With CONTAIN_SPANK Slurm calls user_init in a child of its own, which
+	 * has no descriptors in common with slurmstepd: nothing could be kept.
+	 */
+	if (getpid() != loaded_in) {
+		say("Slurm runs plugins in a namespace of their own here: the admin "
+		    "must take contain_spank out of LaunchParameters");
+		return;
+	}
 	if (hook_config_parse(&config, ac, av))
 		return;
 	if (step_fill_step(sp, &request) || step_local_task_count(sp, &tasks)) {
@@ -127,6 +139,19 @@ int slurm_spank_task_post_fork(spank_t sp, int ac, char **av)
 	(void)av;
 	if (wanted && step_task_index(sp, &index) == 0)
 		hook_close_channel(&hook, index);
+	return 0;
+}
+
+/*
+ * Before Slurm removes the step's cgroups, which a hook that still works is in.
+ */
+int slurm_spank_task_exit(spank_t sp, int ac, char **av)
+{
+	(void)sp;
+	(void)ac;
+	(void)av;
+	if (wanted && ++tasks_ended == hook.channel_count)
+		hook_end(&hook);
 	return 0;
 }
 

@@ -14,9 +14,19 @@ static int socker_python_hook(struct step_request *request);
 /* The venv of `python` is found through its pyvenv.cfg, as that binary does. */
 static int start_python(const char *python)
 {
+	PyPreConfig before;
 	PyConfig config;
 	PyStatus status;
 
+	/* Names and messages are UTF-8, whatever locale slurmstepd is in. */
+	PyPreConfig_InitIsolatedConfig(&before);
+	before.utf8_mode = 1;
+	status = Py_PreInitialize(&before);
+	if (PyStatus_Exception(status)) {
+		fprintf(stderr, "Python cannot be started: %s\n",
+			status.err_msg ? status.err_msg : "no reason given");
+		return -1;
+	}
 	PyConfig_InitIsolatedConfig(&config);
 	config.write_bytecode = 0;
 	status = PyConfig_SetBytesString(&config, &config.program_name, python);

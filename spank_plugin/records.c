@@ -126,7 +126,9 @@ static int read_until_end(struct reader *reader, int channel)
 			     "if it stays so");
 			return -1;
 		}
-		if (poll(&ready, 1, left > 1000 ? 1000 : (int)left) <= 0)
+		if (poll(&ready, 1, left > 1000 ? 1000 : (int)left) < 0 && errno != EINTR)
+			return -1;
+		if (!ready.revents)
 			continue;
 		rc = read_record(reader, channel);
 		if (rc <= 0)

@@ -61,12 +61,42 @@ def test_first_process_killed(alice, wait_for):
 
 
 def test_a_step_after_the_first_process_died_gets_a_new_one(alice, wait_for):
+    ready = alice.home / "ready"
+    ready.unlink(missing_ok=True)
     script = (
-        f"srun -Q --docker={BUSYBOX} echo one; pkill -KILL pause; sleep 1;"
+        f"srun -Q --docker={BUSYBOX} echo one; while [ ! -e ready ]; do sleep 0.1; done; rm ready;"
         f"srun -Q --docker={BUSYBOX} echo two"
     )
+    job = alice.start("salloc", "-Q", "-n1", "sh", "-c", script, stdout=-1)
+    assert job.stdout.readline() == "one\n"
+    os.kill(int(read("docker", "inspect", "-f", "{{.State.Pid}}", containers()[0])), signal.SIGKILL)
+    wait_for(lambda: not containers())
+    ready.touch()
+    assert job.communicate(timeout=60)[0] == "two\n"
+
+
+def test_the_owner_cannot_kill_the_first_process(alice):
+    """Else a process of the owner's could take its place."""
+    script = (
+        f"srun -Q --docker={BUSYBOX} true;"
+        "for p in $(pgrep -x pause); do kill -KILL $p || echo refused; done;"
+        f"srun -Q --docker={BUSYBOX} sh -c 'pkill -KILL pause || echo refused'"
+    )
     result = alice.run("salloc", "-Q", "-n1", "sh", "-c", script)
-    assert result.lines == ["one", "two"]
+    assert result.lines == ["refused", "refused"]
+
+
+def test_a_users_process_in_the_extern_steps_group_is_no_anchor(alice):
+    """In v1 Slurm gives a step's groups to the user, who can put processes there."""
+    script = f"""
+extern=$(sed -n 's/.*devices:\\(.*\\)\\/step_.*/\\1/p' /proc/self/cgroup)/step_extern
+mine=/sys/fs/cgroup/devices$extern/aaa
+if mkdir $mine 2>/dev/null; then sleep 50 & echo $! > $mine/cgroup.procs; fi
+srun -Q --overlap --docker={BUSYBOX} echo well
+grep -c . /proc/$!/cgroup >/dev/null && kill $!
+"""
+    result = alice.script(f"#!/bin/sh\n{script}")
+    assert result.lines == ["well"]
 
 
 def test_hook_killed_while_it_works(alice, wait_for):

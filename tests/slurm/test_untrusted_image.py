@@ -124,7 +124,7 @@ def test_target_lookup_tells_nothing_of_closed_directories(alice):
         there.rmdir()
 
 
-@pytest.mark.parametrize("kind", ["fifo", "device", "link", "huge", "directory"])
+@pytest.mark.parametrize("kind", ["fifo", "device", "link", "many lines", "directory"])
 def test_strange_account_files(alice, make_image, kind):
     def fill(root):
         path = root / "etc/passwd"
@@ -135,14 +135,14 @@ def test_strange_account_files(alice, make_image, kind):
             os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))
         elif kind == "link":
             path.symlink_to("/proc/1/root/etc/shadow")
-        elif kind == "huge":
-            path.write_text("x:x:5:5::/:\n" * (1 << 18))
+        elif kind == "many lines":
+            path.write_text("x:x:5:5::/:\n" * (1 << 16))
         else:
             path.mkdir()
 
-    image = make_image(f"accounts-{kind}", fill)
+    image = make_image(f"accounts-{kind.replace(' ', '-')}", fill)
     result = alice.srun(f"--docker={image}", "cat", "/etc/passwd")
-    if kind in ("huge", "link"):
+    if kind in ("many lines", "link"):
         # Nothing of it is shown; a link is followed inside the image.
         assert result.stdout.startswith("alice:x:") or "/etc/passwd" in result.stderr
     else:
@@ -173,3 +173,32 @@ def test_ld_preload_of_the_image_stays_in_the_image(alice, make_image):
     image = make_image("preload", changes=["ENV LD_PRELOAD=/evil.so"])
     result = alice.srun(f"--docker={image}", "sh", "-c", "echo $LD_PRELOAD")
     assert result.lines == ["/evil.so"]
+
+
+def test_large_account_files(alice, make_image):
+    """A small layer may unpack to any size: the engine must not read it."""
+
+    def fill(root):
+        with open(root / "etc/passwd", "wb") as file:
+            file.truncate(2 << 20)
+
+    image = make_image("accounts-large", fill)
+    result = alice.srun(f"--docker={image}", "true")
+    assert result.status == 1
+    assert "its /etc/passwd is not a regular file of less than 1 MiB" in result.stderr
+
+
+def test_an_image_with_many_volumes(alice, make_image):
+    image = make_image("volumes", changes=[f"VOLUME /v{i}" for i in range(40)])
+    result = alice.srun(f"--docker={image}", "true")
+    assert result.status == 1
+    assert "it has more than 32 VOLUMEs" in result.stderr
+
+
+def test_accounts_in_any_language(alice, make_image):
+    def fill(root):
+        (root / "etc/passwd").write_bytes(b"jos\xc3\xa9:x:5:5:\xff:/:\n")
+
+    image = make_image("language", fill)
+    result = alice.srun(f"--docker={image}", "cat", "/etc/passwd")
+    assert len(result.lines) == 2

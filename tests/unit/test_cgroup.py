@@ -1,5 +1,6 @@
 """Reading where a process is: real lines of v1 and v2 nodes."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -100,8 +101,49 @@ def test_the_jobs_group():
     assert remove.job_directory(base / "step_extern") == base
 
 
-def test_remove_takes_children_first(tmp_path):
-    (tmp_path / "job/step_0/task_0").mkdir(parents=True)
-    assert remove.remove(tmp_path / "job")
-    assert not (tmp_path / "job").exists()
-    assert remove.remove(tmp_path / "job")
+def test_no_job_without_an_extern_step():
+    """Never the root directory, whatever group a user's process is in."""
+    for path in ("/sys/fs/cgroup/memory/slurm_n1/uid_1/job_2/step_0", "/", "/slurm/x"):
+        with pytest.raises(LookupError):
+            remove.job_directory(Path(path))
+
+
+@pytest.fixture
+def slurm_tree(tmp_path, monkeypatch):
+    """A cgroup mount that holds Slurm's tree."""
+    monkeypatch.setattr(remove.place, "hierarchies", lambda: {(): tmp_path})
+    return tmp_path / "slurm_n1/uid_1"
+
+
+def test_remove_takes_children_first(slurm_tree):
+    job = slurm_tree / "job_2"
+    (job / "step_0/task_0").mkdir(parents=True)
+    assert remove.remove(job)
+    assert not job.exists()
+    assert remove.remove(job)
+
+
+def test_remove_of_a_deep_tree(slurm_tree):
+    deep = slurm_tree / "job_2"
+    deep.mkdir(parents=True)
+    inner = os.open(deep, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("d", dir_fd=inner)
+        below = os.open("d", os.O_RDONLY, dir_fd=inner)
+        os.close(inner)
+        inner = below
+    os.close(inner)
+    assert remove.remove(deep)
+
+
+@pytest.mark.parametrize("path", ["", "slurm_n1", "user.slice/a/b", "../elsewhere/a/b"])
+def test_remove_leaves_alone_what_is_no_jobs_group(slurm_tree, path):
+    group = slurm_tree.parent.parent / path
+    group.mkdir(parents=True, exist_ok=True)
+    assert not remove.remove(group)
+    assert group.exists()
+
+
+def test_other_namespaces_processes_are_no_pids(tmp_path):
+    (tmp_path / "cgroup.procs").write_text("0\n7\n")
+    assert files.pids_below(tmp_path) == [7]

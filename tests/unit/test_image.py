@@ -41,6 +41,7 @@ def test_references(text, full):
         "-a",
         "a:-1",
         "a@sha256:1",
+        "sha256:" + "a" * 64,
         "a\nb",
         "a\0b",
         "../a",

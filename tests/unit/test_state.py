@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pycontrol import state
+from pycontrol import bridge, state
 from pycontrol.bridge import Channel, printable
 from pycontrol.errors import JobEnded, NodeError
 from pycontrol.image import Image, Reference
@@ -43,16 +43,17 @@ def test_damaged_record(job):
 
 def test_what_a_killed_hook_had_begun(job):
     assert job.groups() == [Path("/g/job_7"), Path("/h/job_7")]
-    assert not job.may_have_containers()
-    job.note_container()
-    assert job.may_have_containers()
+    assert job.noted_containers() == 0
+    job.note_container("a")
+    job.note_container("b")
+    assert (job.noted_containers(), job.recorded_containers()) == (2, 0)
 
 
 def test_the_second_step_finds_the_folder_made(job):
-    job.note_container()
+    job.note_container("a")
     job.make([Path("/other")])
     assert job.groups()[0] == Path("/g/job_7")
-    assert job.may_have_containers()
+    assert job.noted_containers() == 1
     assert [p.name for p in job.folder.parent.iterdir()] == ["7"]
 
 
@@ -63,7 +64,7 @@ def test_users_may_pass_but_not_list(job):
 def test_remove_is_repeatable(job):
     job.remove()
     job.remove()
-    assert not job.folder.parent.exists()
+    assert not job.folder.exists()
 
 
 def test_own_process_is_alive_and_another_start_is_not():
@@ -136,6 +137,29 @@ def test_each_task_gets_each_record_and_ended_ones_are_left_out():
         task.close()
     with pytest.raises(JobEnded):
         channel.tell("b")
+
+
+def test_a_task_that_does_not_read_is_left_out(monkeypatch):
+    monkeypatch.setattr(bridge, "SEND_TIMEOUT", 0.1)
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
+    channel = Channel([ours for ours, _ in pairs])
+    for number in range(2000):
+        channel.tell("x" * 100)
+        assert pairs[1][1].recv(200) == b"T" + b"x" * 100, number
+
+
+def test_names_in_any_language(tmp_path):
+    state.write(tmp_path / "passwd", "jos\xe9 \udcff\n", mode=0o644)
+    assert (tmp_path / "passwd").read_bytes() == "jos\xe9 ".encode() + b"\xff\n"
+
+
+def test_pull_locks_do_not_grow_with_names(tmp_path):
+    locks = {state.pull_lock(tmp_path, Reference(f"a:{i}")) for i in range(5000)}
+    assert len(locks) <= 256
+
+
+def test_texts_are_bounded():
+    assert len(printable("x" * 1_000_000)) == bridge.LONGEST_TEXT
 
 
 def test_printable():

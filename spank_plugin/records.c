@@ -158,8 +158,7 @@ int hook_wait(struct hook *hook, size_t index, int timeout,
 		tell(&reader, plan->failure);
 	else if (rc == 0)
 		tell(&reader, "internal error: the set-up of the container ended "
-		     "without a word: the log of slurmd on this node has the "
-		     "details; it may also have been killed for lack of memory: "
-		     "when the job's --mem is below 100 MB, ask for more");
+		     "without a word: when the job's --mem is below 100 MB, ask "
+		     "for more; else the log of slurmd on this node says why");
 	return -1;
 }

@@ -22,6 +22,7 @@ enum {
 };
 
 static char *values[OPTION_COUNT];	/* NULL: not given */
+static bool lost;			/* given, but could not be kept */
 
 static int on_option(int which, const char *value, int remote);
 
@@ -101,8 +102,11 @@ static int on_option(int which, const char *value, int remote)
 {
 	char *copy = strdup(value ? value : "");
 
-	if (!copy)
+	if (!copy) {
+		/* Slurm goes on without the option; the step must not. */
+		lost = true;
 		return -1;
+	}
 	free(values[which]);
 	values[which] = copy;
 	if (remote || !images_contradict())
@@ -133,6 +137,8 @@ bool options_want_container(void)
 	/* With both, --docker is srun's own and the other the job's. */
 	const char *image = values[DOCKER] ? values[DOCKER] : values[IMAGE];
 
+	if (lost)
+		return true;
 	if (image)
 		return strcmp(image, "none") != 0;
 	for (int i = 0; i < OPTION_COUNT; i++)
@@ -143,7 +149,7 @@ bool options_want_container(void)
 
 char **options_collect(void)
 {
-	char **list = calloc(OPTION_COUNT + 1, sizeof(*list));
+	char **list = lost ? NULL : calloc(OPTION_COUNT + 1, sizeof(*list));
 	size_t count = 0;
 
 	for (int i = 0; list && i < OPTION_COUNT; i++)

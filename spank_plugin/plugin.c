@@ -76,6 +76,8 @@ static void start_hook(spank_t sp, int ac, char **av)
 	request.state_directory = STATE_DIRECTORY;
 	if (request.options)
 		hook_start(&config, &request, tasks, &hook);
+	else
+		say("no memory for the step's options");
 }
 
 int slurm_spank_user_init(spank_t sp, int ac, char **av)

@@ -7,7 +7,7 @@ from pycontrol.errors import UserError
 from pycontrol.request import MountRequest
 
 
-def parse(cwd="/work", **options):
+def parse(cwd="/submit", **options):
     named = tuple((name.replace("_", "-"), value) for name, value in options.items())
     return request.parse(named, cwd)
 
@@ -34,8 +34,8 @@ def test_defaults():
         ("/a:/b", [MountRequest("/a", "/b")]),
         ("/a:/b//c/./d/:ro", [MountRequest("/a", "/b/c/d", True)]),
         ("/a://b:rw", [MountRequest("/a", "/b")]),
-        ("data", [MountRequest("/work/data", "/work/data")]),
-        ("./data:/x", [MountRequest("/work/./data", "/x")]),
+        ("data", [MountRequest("/submit/data", "/submit/data")]),
+        ("./data:/x", [MountRequest("/submit/./data", "/x")]),
         ("/a:/b:ro,/c", [MountRequest("/a", "/b", True), MountRequest("/c", "/c")]),
     ],
 )

@@ -299,7 +299,7 @@ def clean() -> None:
             path = SLURM_ETC / name
             if path.exists() and MARKER in path.read_text():
                 path.unlink()
-        for folder in (STATE, RUN, LOGS, CACHE):
+        for folder in (STATE, RUN, LOGS, CACHE, Path("/run/socker")):
             shutil.rmtree(folder, ignore_errors=True)
 
 

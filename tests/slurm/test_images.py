@@ -149,6 +149,31 @@ def test_a_long_pull_shows_progress(alice, slow_image):
     assert "of 6 MB" in lines[0] or "of 7 MB" in lines[0]
 
 
+def test_a_pull_that_takes_too_long_ends(alice, slow_image):
+    """Also while the engine says nothing: the site's pull_timeout is by the clock."""
+    config = Path("/etc/socker/socker.toml")
+    config.parent.mkdir(exist_ok=True)
+    config.write_text("pull_timeout = 3\n")
+    try:
+        result = alice.srun(f"--docker={slow_image}", "echo", "ran")
+    finally:
+        config.unlink()
+    assert result.status == 1
+    assert result.stdout == ""
+    assert f"image {slow_image}: the pull took longer than pull_timeout = 3 s" in result.stderr
+
+
+def test_a_step_that_waits_for_anothers_pull_says_so(alice, slow_image):
+    script = (
+        f"srun -Q --overlap -n1 --docker={slow_image} echo one & sleep 1;"
+        f"srun -Q --overlap -n1 --docker={slow_image} echo two; wait"
+    )
+    result = alice.run("salloc", "-Q", "-n1", "sh", "-c", script, timeout=120)
+    assert sorted(result.lines) == ["one", "two"]
+    assert f"socker: waiting for another step's set-up of {slow_image}" in result.stderr
+    assert f"socker: pulling {slow_image}" in result.stderr
+
+
 def test_scancel_ends_a_pull(alice, slow_image, wait_for):
     process = alice.start(
         "srun", "-Q", f"--docker={slow_image}", "echo", "ran", stdout=-1, stderr=-1

@@ -36,14 +36,14 @@ def provide(spec: ContainerSpec, facts: JobFacts, config: Config, channel: Chann
         channel, config, f"waiting for another step's set-up of {spec.image.text}"
     )
     with state.locked(job.lock_file(spec.image), waiting, patience):
-        if len(job.locks()) > MOST_IMAGES:
-            raise UserError(
-                f"image {spec.image.text}: the job has used {MOST_IMAGES} images on this node "
-                "already, that is the most: use another job"
-            )
         record = job.load(spec.image)
         if record and state.is_alive(record):
             return record
+        if len(job.locks()) > MOST_IMAGES:
+            raise UserError(
+                f"image {spec.image.text}: the job has asked for {MOST_IMAGES} images on this "
+                "node already, that is the most: use another job"
+            )
         from pycontrol import container  # with it the Docker SDK: see there
 
         return container.make(spec, facts, config, channel, since)

@@ -222,3 +222,15 @@ def test_the_real_engine_down_and_up_again(alice):
     finally:
         cluster.start_service(engine, "docker")
     assert alice.srun(f"--docker={BUSYBOX}", "echo", "ran").lines == ["ran"]
+
+
+def test_a_job_cannot_ask_for_any_number_of_images(alice):
+    """Each is a container; a running one can still be joined."""
+    script = (
+        f"srun -Q --docker={BUSYBOX} true;"
+        f"for i in $(seq 32); do srun -Q --docker={REGISTRY}/nope:$i true; done 2>&1 | tail -2;"
+        f"srun -Q --docker={BUSYBOX} echo joined"
+    )
+    result = alice.run("salloc", "-Q", "-n1", "sh", "-c", script, timeout=180)
+    assert "the job has asked for 32 images on this node already" in result.stdout
+    assert result.lines[-1] == "joined"

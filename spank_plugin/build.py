@@ -23,7 +23,7 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 SHIM = [
-    *("plugin.c", "options.c", "step.c", "hook.c", "records.c", "plan.c"),
+    *("plugin.c", "options.c", "step.c", "args.c", "hook.c", "records.c", "plan.c"),
     *("join.c", "mounts.c", "caps.c"),
 ]
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Werror=implicit-function-declaration"]

@@ -30,59 +30,8 @@
 #include "shim.h"
 
 enum {
-	DEFAULT_TIMEOUT = 60,
 	END_PATIENCE = 5000,		/* milliseconds for a hook to undo */
 };
-
-#ifndef SOCKER_LIBRARY
-#define SOCKER_LIBRARY "/usr/lib/socker/socker_python.so"
-#endif
-
-/* --- the plugstack line's arguments that C itself needs ------------------- */
-
-static const char *argument(char **args, const char *name)
-{
-	size_t length = strlen(name);
-	const char *found = NULL;
-
-	for (; *args; args++)
-		if (!strncmp(*args, name, length) && (*args)[length] == '=')
-			found = *args + length + 1;
-	return found;
-}
-
-void hook_config_free(struct hook_config *config)
-{
-	free(config->library);
-	free(config->python);
-	free(config->args);
-	*config = (struct hook_config) { 0 };
-}
-
-int hook_config_parse(struct hook_config *config, int ac, char **av)
-{
-	const char *library, *python, *timeout;
-
-	hook_config_free(config);
-	config->args = calloc((size_t)ac + 1, sizeof(char *));
-	if (!config->args)
-		return -1;
-	memcpy(config->args, av, (size_t)ac * sizeof(char *));
-	library = argument(config->args, "library");
-	python = argument(config->args, "python");
-	timeout = argument(config->args, "timeout");
-	if (!python) {
-		say("plugstack.conf: the argument python=PATH is missing: run "
-		    "`socker install` again");
-		return -1;
-	}
-	config->library = strdup(library ? library : SOCKER_LIBRARY);
-	config->python = strdup(python);
-	config->timeout = timeout ? atoi(timeout) : DEFAULT_TIMEOUT;
-	if (config->timeout < 1 || config->timeout > HOOK_LONGEST_TIMEOUT)
-		config->timeout = DEFAULT_TIMEOUT;
-	return config->library && config->python ? 0 : -1;
-}
 
 /* --- the child ------------------------------------------------------------ */
 

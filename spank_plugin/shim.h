@@ -53,7 +53,7 @@ void plan_free(struct plan *plan);
 /* Takes one record; fd is the descriptor that came with it, or -1. */
 int plan_add(struct plan *plan, const char *record, size_t size, int fd);
 
-/* hook.c: one Python hook in a child; records.c: what it says */
+/* args.c: the plugstack line */
 
 struct hook_config {
 	char *library;		/* socker_python.so */
@@ -64,6 +64,8 @@ struct hook_config {
 
 int hook_config_parse(struct hook_config *config, int ac, char **av);
 void hook_config_free(struct hook_config *config);
+
+/* hook.c: one Python hook in a child; records.c: what it says */
 
 /* A hook that was started, and the tasks' ends of its channels. */
 struct hook {

@@ -72,6 +72,16 @@ static int refuse_source(const struct mount_entry *mount)
 	return fail("mount %s: %m", mount->source);
 }
 
+/* As a directory first: only then an automounted one gets mounted (follow_automount() in namei.c). */
+static int open_source(const char *path)
+{
+	int fd = sys_openat2(AT_FDCWD, path, O_PATH | O_DIRECTORY, RESOLVE_NO_MAGICLINKS);
+
+	if (fd >= 0 || errno != ENOTDIR)
+		return fd;
+	return sys_openat2(AT_FDCWD, path, O_PATH, RESOLVE_NO_MAGICLINKS);
+}
+
 /*
  * A clone of the source's mounts, with the user's rights.  Mounts made on the
  * node later (automounted homes) still appear: the clone is a slave.
@@ -88,7 +98,7 @@ static int clone_source(struct mount_entry *mount)
 
 	if (caps_raise(NO_CAPS))
 		return -1;
-	source = sys_openat2(AT_FDCWD, mount->source, O_PATH, RESOLVE_NO_MAGICLINKS);
+	source = open_source(mount->source);
 	if (source < 0)
 		return refuse_source(mount);
 	if (check_source(mount, source)) {
@@ -168,7 +178,8 @@ static int make_target(int root, char *path, bool is_dir)
 	int parent, rc, saved;
 
 	*slash = '\0';
-	parent = slash == path ? dup(root) : find_or_make(root, path, true);
+	parent = slash == path ? fcntl(root, F_DUPFD_CLOEXEC, 0)
+			       : find_or_make(root, path, true);
 	*slash = '/';
 	if (parent < 0)
 		return -1;

@@ -155,6 +155,13 @@ def leftovers() -> list[str]:
     return found
 
 
+@pytest.fixture(scope="session", autouse=True)
+def start_clean() -> None:
+    """What an interrupted run, or somebody's native job, left is no fault of the first test."""
+    if leftovers():
+        _sweep()
+
+
 @pytest.fixture(autouse=True)
 def clean_nodes(request) -> Iterator[None]:
     """Fail the test that leaves something; take away what would fail the next."""

@@ -26,6 +26,7 @@ from pycontrol.state import JobState, Record
 
 def step_start(facts: StepFacts, channel: Channel) -> None:
     """Make sure the step's container runs, and say how its tasks join it."""
+    lifecycle.begin(facts)
     settings = config.load(facts.plugin_args).config
     asked = request.parse(facts.options, facts.cwd)
     account = identity.look_up(facts.uid, facts.gid, facts.groups)
@@ -38,8 +39,7 @@ def step_start(facts: StepFacts, channel: Channel) -> None:
 
 def job_epilog(facts: JobFacts, channel: Channel) -> None:
     """Nothing of the job's containers may stay on the node."""
-    settings = config.load(facts.plugin_args).config
-    lifecycle.remove(facts, settings, channel)
+    lifecycle.remove(facts, channel)
 
 
 def send_plan(channel: Channel, facts: StepFacts, spec: ContainerSpec, record: Record) -> None:

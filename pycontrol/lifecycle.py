@@ -13,7 +13,7 @@ from collections.abc import Callable
 from cgroup import remove as cgroups
 from pycontrol import anchors, state
 from pycontrol.bridge import Channel, JobFacts
-from pycontrol.config import Config
+from pycontrol.config import Config, load
 from pycontrol.errors import NodeError, UserError
 from pycontrol.policy import ContainerSpec
 from pycontrol.state import JobState, Record
@@ -24,12 +24,17 @@ EPILOG_WAIT = 60  # seconds that an epilog may take, beside the engine's answers
 MOST_IMAGES = 32  # of one job on one node: each is a container
 
 
+def begin(facts: JobFacts) -> None:
+    """Let the epilog know of the job before anything is done or refused for it."""
+    job = JobState(facts.state_root, facts.node, facts.job_id)
+    if not job.exists():
+        job.make(anchors.job_groups(anchors.find()))
+
+
 def provide(spec: ContainerSpec, facts: JobFacts, config: Config, channel: Channel) -> Record:
     """The job's running container of the image, made if there is none."""
     since = time.time()
     job = JobState(facts.state_root, facts.node, facts.job_id)
-    if not job.exists():
-        job.make(anchors.job_groups(anchors.find()))
     patience = config.pull_timeout + config.engine_timeout
     channel.ask_for_time(patience)
     waiting = tell_now_and_then(
@@ -49,7 +54,7 @@ def provide(spec: ContainerSpec, facts: JobFacts, config: Config, channel: Chann
         return container.make(spec, facts, config, channel, since)
 
 
-def remove(facts: JobFacts, config: Config, channel: Channel) -> None:
+def remove(facts: JobFacts, channel: Channel) -> None:
     """Kill the job's containers on this node, and forget its files.
 
     What Slurm lost track of goes too: the groups, and the processes in them, of
@@ -58,13 +63,15 @@ def remove(facts: JobFacts, config: Config, channel: Channel) -> None:
     job = JobState(facts.state_root, facts.node, facts.job_id)
     if not job.exists():
         return
-    channel.ask_for_time(EPILOG_WAIT + config.engine_timeout)
+    channel.ask_for_time(EPILOG_WAIT)
     wait_for_set_ups(job)
-    if job.noted_containers():
+    if job.noted_containers():  # only then the settings matter: they may be broken
         from pycontrol import container  # with it the Docker SDK: see there
 
+        settings = load(facts.plugin_args).config
+        channel.ask_for_time(EPILOG_WAIT + settings.engine_timeout)
         in_flight = job.noted_containers() > job.recorded_containers()
-        container.remove_all(facts, config, in_flight)
+        container.remove_all(facts, settings, in_flight)
     for group in job.groups():
         if not cgroups.remove(group):
             channel.log(f"epilog of job {facts.job_id}: {group} is still in use")

@@ -143,17 +143,24 @@ def job_cgroups() -> list[str]:
 def slurms_own_race(group: Path) -> bool:
     """An empty freezer group of a job that is in no other hierarchy any more.
 
-    Slurm 22.05 leaves one, of native jobs too, when the last step's slurmstepd
-    has not quite ended as the extern step's removes the job's group (seen once
-    in a thousand jobs).  For jobs that asked for a container the epilog takes it.
+    Slurm 22.05 can leave one when a step's slurmstepd has not quite ended as the
+    extern step's removes the job's group (seen once, for a job whose only step
+    was refused).  For jobs that asked for a container the epilog takes it.
     """
     if "/freezer/" not in str(group):
         return False
     others = [Path(str(group).replace("/freezer/", f"/{name}/")) for name in ("memory", "cpuset")]
-    empty = (
-        not any(p.is_dir() for p in group.iterdir()) and not (group / "cgroup.procs").read_text()
-    )
-    return empty and not any(other.exists() for other in others)
+    return is_empty(group) and not any(other.exists() for other in others)
+
+
+def is_empty(group: Path) -> bool:
+    """Whether a cgroup holds nothing; one that is gone by now holds nothing."""
+    try:
+        if any(path.is_dir() for path in group.iterdir()):
+            return False
+        return not (group / "cgroup.procs").read_text()
+    except OSError:  # removed while we look
+        return True
 
 
 def leftovers() -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from pathlib import Path
 
 from cffi import FFI
@@ -20,6 +21,7 @@ _ffi.cdef(
     struct mount_attr { uint64_t attr_set, attr_clr, propagation, userns_fd; };
     long syscall(long number, ...);
     int setns(int fd, int kind);
+    int prctl(int option, ...);
     """
 )
 _libc = _ffi.dlopen(None)
@@ -29,6 +31,7 @@ _MOVE_MOUNT = 429
 _OPENAT2 = 437
 _MOUNT_SETATTR = 442
 
+_PR_SET_PDEATHSIG = 1
 _CLONE_NEWNS = 0x00020000
 _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
@@ -59,6 +62,11 @@ def open_in_root(root: int, path: str, flags: int) -> int:
     name = _ffi.new("char[]", os.fsencode(path))
     size = _ffi.cast("size_t", _ffi.sizeof("struct open_how"))
     return _checked(_libc.syscall(_OPENAT2, _int(root), name, how, size), path)
+
+
+def die_with_parent() -> None:
+    """Have this process killed when its parent ends; to be set after a change of ids."""
+    _checked(_libc.prctl(_PR_SET_PDEATHSIG, _ffi.cast("long", signal.SIGKILL)), "prctl")
 
 
 def enter_mount_namespace(descriptor: int) -> None:

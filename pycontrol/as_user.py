@@ -111,7 +111,7 @@ def writing(account: Account, consume: Callable[[BinaryIO], None]) -> Iterator[B
 
     with _running(account, work) as child:
         os.close(theirs)
-        file = open(ours, "wb")
+        file = os.fdopen(ours, "wb")
         try:
             yield file
             file.flush()

@@ -21,9 +21,10 @@ from pathlib import Path
 
 from pycontrol.errors import JobEnded, SockerError
 
-ABI = 1
+ABI = 2
 STEP_START = 1
 JOB_EPILOG = 2
+STEP_END = 3
 
 SEND_TIMEOUT = 5  # seconds that a task may take to make room for a record
 LONGEST_TEXT = 4096  # characters of a line for the user
@@ -45,6 +46,7 @@ class StepFacts(JobFacts):
     """What Slurm says of a step; `options` are the user's, as (name, value)."""
 
     step_id: int
+    node_index: int  # among the step's nodes, from 0
     gid: int
     groups: tuple[int, ...]
     cwd: str
@@ -105,7 +107,7 @@ class Channel:
         self._send("U", name)
 
     def mount(self, flags: str, source: str, target: str) -> None:
-        """Flags: 'r' read-only, 'd' devices work, 'o' optional."""
+        """One more mount, behind the others; flags as bridge.h has them."""
         self._send("M", flags, source, target)
 
     def workdir(self, path: str) -> None:
@@ -115,10 +117,18 @@ class Channel:
     def read_only_root(self) -> None:
         self._send("R")
 
-    def namespace(self, descriptor: int) -> None:
-        """Hand over the container's mount namespace."""
+    def namespace(self, kind: str, descriptor: int) -> None:
+        """Hand over a namespace: mnt, the container's; net, ipc, uts or pid."""
         rights = array.array("i", [descriptor])
-        self._broadcast([b"N"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        data = f"N{kind}".encode()
+        self._broadcast([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+
+    def entrypoint(self, word: str) -> None:
+        """One more word in front of the command."""
+        self._send("A", word)
+
+    def launcher(self, path: str) -> None:
+        self._send("X", path)
 
     def fail(self, text: str) -> None:
         self._send("F", printable(text))
@@ -162,6 +172,7 @@ def step_facts(ffi, request) -> StepFacts:
     return StepFacts(
         **_job_fields(ffi, request),
         step_id=int(request.step_id),
+        node_index=int(request.node_index),
         gid=int(request.gid),
         groups=tuple(int(request.groups[i]) for i in range(request.group_count)),
         cwd=_text(ffi, request.cwd),
@@ -176,6 +187,8 @@ def _run_hook(ffi, request, channel: Channel) -> None:
 
     if request.hook == STEP_START:
         hooks.step_start(step_facts(ffi, request), channel)
+    elif request.hook == STEP_END:
+        hooks.step_end(step_facts(ffi, request), channel)
     elif request.hook == JOB_EPILOG:
         hooks.job_epilog(job_facts(ffi, request), channel)
     else:

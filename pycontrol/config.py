@@ -18,11 +18,12 @@ from pycontrol.errors import NodeError
 
 DEFAULT_FILE = Path("/etc/socker/socker.toml")
 # Arguments of the plugstack.conf line that are not settings of the hooks.
-SHIM_ARGUMENTS = ("python", "library", "timeout", "config")
+SHIM_ARGUMENTS = ("python", "library", "timeout", "config", "prefix")
 
 
-def _setting(default, meaning: str, example: str):
-    return field(default=default, metadata={"meaning": meaning, "example": example})
+def _setting(default, meaning: str, example: str, choices: tuple[str, ...] = ()):
+    metadata = {"meaning": meaning, "example": example, "choices": choices}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,49 @@ class Config:
     mount_submit_dir: bool = _setting(
         True, "Show the directory that the step starts in, outside, also inside.", "false"
     )
+    launcher: str = _setting(
+        "/usr/lib/socker/launch",
+        "What stands before a command with an ENTRYPOINT, put in place by `socker install`.",
+        "/opt/socker/lib/launch",
+    )
+    pull: str = _setting(
+        "missing",
+        "When to ask the registry for an image: always (once a job), when the node has none "
+        "(missing), or never; users can choose with --container-pull.",
+        "always",
+        choices=("always", "missing", "never"),
+    )
+    entrypoint: bool = _setting(
+        False,
+        "Run commands through the image's ENTRYPOINT; users can ask for the other with "
+        "--[no-]container-entrypoint.",
+        "true",
+    )
+    tmp: str = _setting(
+        "host",
+        "What /tmp is inside: the node's (host), or a memory file system of the step's own "
+        "(private); users can choose with --container-tmp.",
+        "private",
+        choices=("host", "private"),
+    )
+    tmpfs_size: str = _setting(
+        "50%",
+        "How large a memory file system may get that has no size of its own: bytes with k, m "
+        "or g, or a part of the node's memory. What is in it counts as the job's memory.",
+        "4g",
+    )
+    writable_dir: str = _setting(
+        "/var/lib/socker",
+        "Where writable containers keep what is written to them, on a local file system; root's "
+        "alone. It is removed with the container.",
+        "/scratch/socker",
+    )
+    save_timeout: int = _setting(
+        1800, "Seconds that --container-save may take when a step ends.", "3600"
+    )
+    pyxis_compat: bool = _setting(
+        False, "Let PYXIS_CONTAINER_... variables count where no option says otherwise.", "true"
+    )
 
 
 FIELDS = {f.name: f for f in dataclasses.fields(Config)}
@@ -87,6 +131,9 @@ def _checked(name: str, value: object, where: str) -> bool | int | str:
             f"{where}: {name} = {value!r} is {_type_name(type(value))}, it must be "
             f"{_type_name(wanted)}, like {FIELDS[name].metadata['example']}"
         )
+    choices = FIELDS[name].metadata["choices"]
+    if choices and value not in choices:
+        raise NodeError(f"{where}: {name} = {value!r} is none of {', '.join(choices)}")
     if wanted is int and value < 1:
         raise NodeError(f"{where}: {name} = {value} must be 1 or more")
     return value

@@ -10,17 +10,18 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from cgroup import place
 from cgroup.place import Anchor
-from pycontrol import anchors, identity, kernel, state
+from pycontrol import anchors, identity, kernel, ownroot, state
 from pycontrol import engine as engines
 from pycontrol.bridge import Channel, JobFacts
 from pycontrol.config import Config
 from pycontrol.engine import Engine, NewContainer
 from pycontrol.errors import EngineError, NodeError, UserError
-from pycontrol.image import Image
+from pycontrol.image import Image, Reference
 from pycontrol.policy import ContainerSpec
 from pycontrol.pull import Puller
 from pycontrol.rootfs import LARGEST, Root
@@ -53,20 +54,58 @@ def make(
     job = JobState(facts.state_root, facts.node, facts.job_id)
     anchor = anchors.find()
     with connected(config) as engine, contextlib.ExitStack() as undo:
-        puller = Puller(engine, config, channel, facts.state_root, since)
-        image = puller.provide(spec.image)
+        image = provide_image(spec, engine, facts, config, channel, since)
         new = new_container(spec, image, facts, config)
         job.note_container(new.name)
         container = engine.create(new)
         undo.callback(engine.remove, container)
         refuse_strange_accounts(engine, container, spec)
-        record = start(engine, container, image)
+        record = start(engine, container, image, spec.image)
         seal(record)
+        if spec.own_root:
+            undo.callback(make_own_root(spec, record, facts, config, job))
         place_in_job(record, anchor)
         write_accounts(spec, record, job)
-        job.save(spec.image, record)
+        job.save(spec.key, record)
         undo.pop_all()
     return record
+
+
+def provide_image(
+    spec: ContainerSpec,
+    engine: Engine,
+    facts: JobFacts,
+    config: Config,
+    channel: Channel,
+    since: float,
+) -> Image:
+    """The image on this node: pulled or imported if need be."""
+    assert spec.image  # lifecycle.provide() has seen to it
+    if spec.image.source == "file":
+        from pycontrol import imagefile
+
+        path = spec.image.text
+        return imagefile.provide(path, spec.account, engine, config, channel, facts.state_root)
+    puller = Puller(engine, config, channel, facts.state_root, since)
+    return puller.provide(spec.image, spec.pull)
+
+
+def make_own_root(
+    spec: ContainerSpec, record: Record, facts: JobFacts, config: Config, job: JobState
+) -> Callable[[], None]:
+    """A root that the user may write to; returns what undoes it."""
+    base = Path(config.writable_dir)
+    folder = base / facts.node / str(facts.job_id) / record.container[:12]
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = base.stat()
+    if status.st_uid != 0 or status.st_mode & 0o077:
+        raise NodeError(
+            f"{base}: writable containers are kept there, so it must be root's alone: the admin "
+            "must chown root and chmod 700 it"
+        )
+    job.note_root(folder)
+    ownroot.build(record, spec.account, folder)
+    return lambda: ownroot.remove(folder)
 
 
 def refuse_strange_accounts(engine: Engine, container: str, spec: ContainerSpec) -> None:
@@ -105,14 +144,14 @@ def job_labels(facts: JobFacts) -> dict[str, str]:
     return {engines.JOB: str(facts.job_id), engines.NODE: facts.node}
 
 
-def start(engine: Engine, container: str, image: Image) -> Record:
+def start(engine: Engine, container: str, image: Image, made_of: Reference) -> Record:
     """Start the container; its first process, believed only by its cgroup.
 
     The engine's groups are named by the container and closed to users, so a
     process that took over the number is not in them (DESIGN D8).
     """
     pid = engine.start(container)
-    record = Record(container, pid, place.start_time(pid) or 0, image)
+    record = Record(container, pid, place.start_time(pid) or 0, image, made_of.text)
     if not any(container in m.path for m in _memberships(pid)) or not state.is_alive(record):
         raise EngineError(f"container {container[:12]} ended at once: see Docker's log")
     return record
@@ -162,7 +201,7 @@ def write_accounts(spec: ContainerSpec, record: Record, job: JobState) -> None:
     with root_of(record) as root:
         passwd = identity.passwd_file(spec.account, root.shell(), root.read_text("/etc/passwd"))
         group = identity.group_file(spec.account, root.read_text("/etc/group"))
-    passwd_path, group_path = job.make_account_files(spec.image)
+    passwd_path, group_path = job.make_account_files(spec.key)
     state.write(passwd_path, passwd, mode=0o644)
     state.write(group_path, group, mode=0o644)
 
@@ -196,3 +235,16 @@ def remove_all(facts: JobFacts, config: Config, in_flight: bool) -> None:
             for container in found:
                 engine.remove(container)
             time.sleep(0.05)
+
+
+def remove_one(key: str, job: JobState, config: Config) -> None:
+    """Remove a container of the job, and what was written to it."""
+    record = job.load(key)
+    job.forget(key)
+    if not record:
+        return
+    with connected(config) as engine:
+        engine.remove(record.container)
+    for folder in job.roots():
+        if folder.name == record.container[:12]:
+            ownroot.remove(folder)

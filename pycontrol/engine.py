@@ -27,6 +27,7 @@ FIRST_PROCESS_USER = "65534:65534"
 
 MOST_VOLUMES = 32  # of an image: the engine makes a directory and a mount of each
 LARGEST_ENV = 1 << 18  # bytes of an image's ENV
+MOST_WORDS = 1024  # of an ENTRYPOINT
 
 # Go's os.FileMode: regular files have none of the type bits (io/fs, fs.go).
 GO_MODE_SYMLINK = 1 << 27
@@ -101,6 +102,8 @@ class Engine:
             image_id=found["Id"],
             env=tuple(settings.get("Env") or ()),
             workdir=settings.get("WorkingDir") or "",
+            entrypoint=tuple(settings.get("Entrypoint") or ()),
+            cmd=tuple(settings.get("Cmd") or ()),
         )
 
     def pull(self, reference: Reference) -> Iterator[dict]:
@@ -211,6 +214,10 @@ def _refuse_excess(reference: Reference, settings: dict) -> None:
         raise UserError(f"image {reference.text}: it has more than {MOST_VOLUMES} VOLUMEs")
     if sum(map(len, settings.get("Env") or ())) > LARGEST_ENV:
         raise UserError(f"image {reference.text}: its ENV is larger than {LARGEST_ENV} bytes")
+    for part in ("Entrypoint", "Cmd"):
+        words = settings.get(part) or ()
+        if len(words) > MOST_WORDS or sum(map(len, words)) > LARGEST_ENV:
+            raise UserError(f"image {reference.text}: its {part.upper()} is too long")
 
 
 def _split_tag(text: str) -> tuple[str, str, str]:

@@ -1,17 +1,26 @@
 """The environment inside: one pure function, documented in docs/user/options.md.
 
-what                                            who wins
-1. SLURM_*, PMI*, and what Slurm sets for GPUs  the job, always
-2. HOME, USER, LOGNAME, SHELL                   the user's account
-3. any variable that the image sets             the image
-4. PATH and others that name the node's files   the image, else unset
-5. everything else                              the job
+higher lines win                                 come from
+1. SLURM_*, PMI*, and what Slurm sets for GPUs   the job, always
+2. --container-env NAME=VALUE                    the command line
+3. --container-env-file                          the file
+4. --container-env NAME                          the job
+5. HOME, USER, LOGNAME                           the user's account
+6. any variable that the image sets              the image
+7. PATH and others that name the node's files    nobody: removed (PATH: a default)
+8. everything else                               the job
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from pycontrol.errors import UserError
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+OPTION = "--container-env"
 
 # What an engine gives a container whose image sets no PATH (moby, oci/defaults).
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -43,6 +52,17 @@ NODE_VARIABLES = (
 
 
 @dataclass(frozen=True)
+class Wishes:
+    """What the user says of variables: the job's to keep, and ones to set."""
+
+    keep: tuple[str, ...] = ()
+    set: tuple[tuple[str, str], ...] = ()
+
+
+NO_WISHES = Wishes()
+
+
+@dataclass(frozen=True)
 class Changes:
     """What to do to the job's environment: `set` these, `remove` those."""
 
@@ -60,16 +80,68 @@ def _parsed(entries: Iterable[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name and "\0" not in value}
 
 
-def merge(job: Mapping[str, str], image: Iterable[str], account: Mapping[str, str]) -> Changes:
+def _checked_name(name: str, where: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"{where}: `{name}` is no variable's name: write NAME or NAME=VALUE, with letters, "
+            "digits and _"
+        )
+    return name
+
+
+def _checked_pair(entry: str, where: str) -> tuple[str, str]:
+    name, _, value = entry.partition("=")
+    if _is_jobs(_checked_name(name, where)):
+        raise UserError(f"{where}: {name} is Slurm's own and cannot be set: leave it out")
+    return name, value
+
+
+def parse_option(text: str) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """NAME[=VALUE],...: (the names to keep, the pairs to set).
+
+    A value ends at the next comma; one that holds a comma belongs into a file.
+    """
+    entries = text.split(",")
+    keep = tuple(_checked_name(entry, OPTION) for entry in entries if "=" not in entry)
+    return keep, tuple(_checked_pair(entry, OPTION) for entry in entries if "=" in entry)
+
+
+def parse_file(text: str, path: str) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The same of a file as `docker run --env-file` reads it: one a line, # comments."""
+    keep: list[str] = []
+    pairs: list[tuple[str, str]] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        entry = line.lstrip()
+        if not entry or entry.startswith("#"):
+            continue
+        where = f"--container-env-file: {path}, line {number}"
+        if "\0" in entry:
+            raise UserError(f"{where}: it is no text")
+        if "=" in entry:
+            pairs.append(_checked_pair(entry, where))
+        else:
+            keep.append(_checked_name(entry.rstrip(), where))
+    return tuple(keep), tuple(pairs)
+
+
+def merge(
+    job: Mapping[str, str],
+    image: Iterable[str],
+    account: Mapping[str, str],
+    wishes: Wishes = NO_WISHES,
+) -> Changes:
     """The changes that turn the job's environment into the container's.
 
     job      the job's environment
     image    the image's ENV, as "NAME=VALUE"
     account  HOME, USER and friends of the user
+    wishes   of --container-env and --container-env-file, later ones winning
     """
     wanted = {"PATH": DEFAULT_PATH}
     wanted |= {name: value for name, value in _parsed(image).items() if not _is_jobs(name)}
     wanted |= account
+    wanted |= {name: job[name] for name in wishes.keep if name in job}
+    wanted |= dict(wishes.set)
     return Changes(
         set={name: value for name, value in wanted.items() if job.get(name) != value},
         remove=tuple(name for name in NODE_VARIABLES if name in job and name not in wanted),

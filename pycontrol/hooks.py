@@ -6,7 +6,9 @@ success; raising a SockerError fails the step with its text.
 
     step_start   slurmstepd, once per node and step, while it forks the tasks,
                  which wait for the plan
-    job_epilog   slurmd, once per node and job that used a container
+    step_end     slurmstepd, behind the last task, where the step left something
+                 to save or to remove
+    job_epilog   slurmd, once per node and job that asked for a container
 
 The user's tasks are not started here: they stay children of slurmstepd and
 enter the container by themselves (spank_plugin/join.c), following the plan
@@ -15,26 +17,33 @@ that step_start sends.
 
 from __future__ import annotations
 
-import os
-
-from pycontrol import config, environment, identity, lifecycle, policy, request, state
+from pycontrol import config, identity, lifecycle, namespaces, plan, policy, request
 from pycontrol.bridge import Channel, JobFacts, StepFacts
-from pycontrol.mounts import Mount
+from pycontrol.config import Config
 from pycontrol.policy import ContainerSpec
-from pycontrol.state import JobState, Record
+from pycontrol.stages import Stages
 
 
 def step_start(facts: StepFacts, channel: Channel) -> None:
     """Make sure the step's container runs, and say how its tasks join it."""
+    stages = Stages(facts, channel)
     lifecycle.begin(facts)
     settings = config.load(facts.plugin_args).config
-    asked = request.parse(facts.options, facts.cwd)
-    account = identity.look_up(facts.uid, facts.gid, facts.groups)
-    spec = policy.decide(
-        asked, account, settings, cwd=facts.cwd, step_id=facts.step_id, argv=facts.argv
-    )
+    spec = specify(facts, settings)
+    wishes = plan.wishes(spec)
+    stages.done("options, configuration and account")
     record = lifecycle.provide(spec, facts, settings, channel)
-    send_plan(channel, facts, spec, record)
+    stages.done(f"container of {record.made_of}")
+    with namespaces.of_step(spec, record, settings.pause, settings.tmpfs_size) as entered:
+        lifecycle.keep_init(spec, facts, entered)
+        plan.send(channel, facts, spec, record, settings, wishes, entered)
+    stages.done("plan for the tasks")
+
+
+def step_end(facts: StepFacts, channel: Channel) -> None:
+    """Save the step's container if that was asked for, and remove what was its alone."""
+    settings = config.load(facts.plugin_args).config
+    lifecycle.end_step(specify(facts, settings), facts, settings, channel)
 
 
 def job_epilog(facts: JobFacts, channel: Channel) -> None:
@@ -42,40 +51,13 @@ def job_epilog(facts: JobFacts, channel: Channel) -> None:
     lifecycle.remove(facts, channel)
 
 
-def send_plan(channel: Channel, facts: StepFacts, spec: ContainerSpec, record: Record) -> None:
-    """Tell the shim what each task has to do."""
-    namespace = state.open_namespace(record)
-    channel.namespace(namespace)
-    os.close(namespace)
-    job = JobState(facts.state_root, facts.node, facts.job_id)
-    passwd, group = job.account_files(spec.image)
-    for mount in (
-        *spec.mounts,
-        Mount(str(passwd), "/etc/passwd", read_only=True),
-        Mount(str(group), "/etc/group", read_only=True),
-        *spec.user_mounts,
-    ):
-        channel.mount(mount.flags, mount.source, mount.target)
-    if spec.read_only_root:
-        channel.read_only_root()
-    for workdir in workdirs(spec, record):
-        channel.workdir(workdir)
-    send_environment(channel, facts, spec, record)
-
-
-def workdirs(spec: ContainerSpec, record: Record) -> list[str]:
-    """The one that was asked for, or the first that the task can enter."""
-    if spec.workdir:
-        return [spec.workdir]
-    return [path for path in (spec.cwd, record.image.workdir, "/") if path.startswith("/")]
-
-
-def send_environment(
-    channel: Channel, facts: StepFacts, spec: ContainerSpec, record: Record
-) -> None:
-    account = {"HOME": spec.account.home, "USER": spec.account.name, "LOGNAME": spec.account.name}
-    changes = environment.merge(facts.env, record.image.env, account)
-    for name, value in changes.set.items():
-        channel.set_variable(name, value)
-    for name in changes.remove:
-        channel.remove_variable(name)
+def specify(facts: StepFacts, settings: Config) -> ContainerSpec:
+    """Options + account + configuration: what the step may have."""
+    return policy.decide(
+        request.parse(facts.options, facts.cwd),
+        identity.look_up(facts.uid, facts.gid, facts.groups),
+        settings,
+        cwd=facts.cwd,
+        step_id=facts.step_id,
+        argv=facts.argv,
+    )

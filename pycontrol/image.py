@@ -1,18 +1,18 @@
-"""Image references, and an image's presence on this node.
+"""How an image is named, and what is known of one that is on this node.
 
-A missing image is pulled once per node, however many steps ask: the first
-takes a lock, the others wait for it.  Pure parsing here, effects through the
-engine adapter that is handed in.
+Pure functions.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass
 
 from pycontrol.errors import UserError
 
 LONGEST = 512  # characters; more than registry, name, tag and digest need
+LONGEST_PATH = 4095
 
 # The grammar of github.com/distribution/reference, which Docker uses.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -28,11 +28,29 @@ _REFERENCE = re.compile(
 )
 
 
+# Tags of images that came from files (imagefile.py): never to be had by name.
+RESERVED_REGISTRY = "socker.local"
+
+_FORM = (
+    "write [REGISTRY[:PORT]/]NAME[:TAG][@sha256:...], dockerd://NAME, or a path that begins "
+    "with / or ./"
+)
+# enroot's [USER@][REGISTRY#]NAME[:TAG].
+_ENROOT = re.compile(r"(?:(?P<user>[^@#/:]+)@)?(?:(?P<registry>[^#]+)#)?(?P<rest>[^#]+)")
+
+
 @dataclass(frozen=True)
 class Reference:
-    """An image's name: `text` is what the engine is asked for."""
+    """An image's name.
+
+    text    what the engine is asked for; the absolute path of a file
+    source  "registry", "engine" (this node's alone, never pulled), or "file"
+    user    of the registry, when the name says one
+    """
 
     text: str
+    source: str = "registry"
+    user: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,25 +60,59 @@ class Image:
     image_id: str  # sha256:...
     env: tuple[str, ...]  # NAME=VALUE
     workdir: str  # "" when the image names none
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
 
 
-def parse_reference(text: str) -> Reference:
-    """[REGISTRY[:PORT]/]NAME[:TAG][@sha256:...]; the tag defaults to latest.
+def parse_reference(text: str, cwd: str = "/", option: str = "--container-image") -> Reference:
+    """Any form of IMAGE but `none`; the tag defaults to latest.
 
     Raises UserError with the part that is wrong, where it can be told.
     """
     if not text:
-        raise UserError("--container-image: the image has no name: give [REGISTRY/]NAME[:TAG]")
+        raise UserError(f"{option}: the image has no name: {_FORM}")
+    if text.startswith(("/", "./", "../")) or text in (".", ".."):
+        return Reference(_path(text, cwd, option), "file")
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return _named(text, "registry", option)
+    if scheme not in ("docker", "dockerd"):
+        raise UserError(f"{option}: {scheme}:// is no kind of image: docker:// and dockerd:// are")
+    return _named(rest, "registry" if scheme == "docker" else "engine", option)
+
+
+def _path(text: str, cwd: str, option: str) -> str:
+    if len(text) > LONGEST_PATH:
+        raise UserError(f"{option}: the path has more than {LONGEST_PATH} characters")
+    if not text.isprintable():
+        raise UserError(
+            f"{option}: the path has characters that cannot be printed: rename the file"
+        )
+    return posixpath.normpath("/" + posixpath.join(cwd, text).lstrip("/"))
+
+
+def _named(text: str, source: str, option: str) -> Reference:
     if len(text) > LONGEST:
-        raise UserError(f"--container-image: the name has more than {LONGEST} characters")
+        raise UserError(f"{option}: the name has more than {LONGEST} characters")
+    user, text = _without_enroots_parts(text)
     match = _REFERENCE.fullmatch(text)
     # Else the engine would take sha256:... for the id of any image it holds.
     if not match or match["name"] == "sha256":
-        hint = ": names have no capital letters" if text != text.lower() else ""
-        raise UserError(
-            f"--container-image: `{text}` is not an image name{hint}: "
-            "write [REGISTRY[:PORT]/]NAME[:TAG][@sha256:...]"
-        )
+        lower = ": names have no capital letters" if text != text.lower() else ""
+        raise UserError(f"{option}: `{text}` is not an image name{lower}: {_FORM}")
+    if match["registry"] == RESERVED_REGISTRY:
+        raise UserError(f"{option}: {RESERVED_REGISTRY} is no registry: give the image's file")
     if not match["tag"] and not match["digest"]:
         text += ":latest"
-    return Reference(text)
+    return Reference(text, source, user)
+
+
+def _without_enroots_parts(text: str) -> tuple[str, str]:
+    """(user, Docker's form) of enroot's form; Docker's own form stays as it is."""
+    if "#" not in text and not re.match(r"[^@/:]+@(?!sha256:)", text):
+        return "", text
+    match = _ENROOT.fullmatch(text)
+    if not match:
+        return "", text
+    registry = f"{match['registry']}/" if match["registry"] else ""
+    return match["user"] or "", registry + match["rest"]

@@ -20,7 +20,7 @@ BEGIN = "# socker: begin (written by `socker install`, removed by `socker uninst
 END = "# socker: end"
 
 # pause must not be readable by users: it could be traced then (DESIGN D13).
-FILES = {"socker.so": 0o755, "socker_python.so": 0o755, "pause": 0o711}
+FILES = {"socker.so": 0o755, "socker_python.so": 0o755, "pause": 0o711, "launch": 0o755}
 
 Say = Callable[[str], None]
 
@@ -29,7 +29,8 @@ def plugstack_block(directory: Path, python: str, enable: bool) -> str:
     """The marked lines of plugstack.conf."""
     line = f"required {directory}/socker.so python={python}"
     if directory != LIBRARY_DIRECTORY:
-        line += f" library={directory}/socker_python.so pause={directory}/pause"
+        line += f" library={directory}/socker_python.so"
+        line += f" pause={directory}/pause launcher={directory}/launch"
     return "\n".join(
         [
             BEGIN,

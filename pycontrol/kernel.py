@@ -22,6 +22,9 @@ _ffi.cdef(
     long syscall(long number, ...);
     int setns(int fd, int kind);
     int prctl(int option, ...);
+    int unshare(int flags);
+    int mount(const char *source, const char *target, const char *type,
+              unsigned long flags, const char *data);
     """
 )
 _libc = _ffi.dlopen(None)
@@ -32,7 +35,16 @@ _OPENAT2 = 437
 _MOUNT_SETATTR = 442
 
 _PR_SET_PDEATHSIG = 1
-_CLONE_NEWNS = 0x00020000
+NEW_MOUNTS = 0x00020000  # the CLONE_NEW... of linux/sched.h
+NEW_UTS = 0x04000000
+NEW_IPC = 0x08000000
+NEW_USER = 0x10000000
+NEW_PID = 0x20000000
+NEW_NET = 0x40000000
+_OPEN_TREE_CLONE = 0x1
+_OPEN_TREE_CLOEXEC = 0o2000000
+_MOVE_MOUNT_BY_DESCRIPTORS = 0x44  # F_EMPTY_PATH | T_EMPTY_PATH
+_MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x4000, 0x40000
 _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
 _AT_FDCWD = -100
@@ -40,6 +52,7 @@ _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_IN_ROOT = 0x10
 _MOUNT_ATTR_NOSUID = 0x2
 _MOUNT_ATTR_NODEV = 0x4
+_MOUNT_ATTR_IDMAP = 0x00100000
 
 
 def _int(value: int):
@@ -71,19 +84,63 @@ def die_with_parent() -> None:
 
 def enter_mount_namespace(descriptor: int) -> None:
     """Move this process, and nothing else, into the mount namespace."""
-    _checked(_libc.setns(_int(descriptor), _int(_CLONE_NEWNS)), "setns")
+    _checked(_libc.setns(_int(descriptor), _int(NEW_MOUNTS)), "setns")
+
+
+def unshare(kinds: int) -> None:
+    """New namespaces for this process; `kinds`: NEW_... joined by |."""
+    _checked(_libc.unshare(_ffi.cast("int", kinds)), "unshare")
+
+
+def make_mounts_private() -> None:
+    """Nothing mounted in this namespace appears in another."""
+    nothing = _ffi.NULL
+    _checked(_libc.mount(nothing, b"/", nothing, _MS_REC | _MS_PRIVATE, nothing), "/")
+
+
+def mount(kind: str, target: str, options: str) -> None:
+    """mount(2) of a new file system, nosuid and nodev."""
+    data = options.encode(errors="surrogateescape")
+    flags = _MS_NOSUID | _MS_NODEV
+    result = _libc.mount(kind.encode(), os.fsencode(target), kind.encode(), flags, data)
+    _checked(result, f"{kind} at {target}")
+
+
+def clone_tree(path: str) -> int:
+    """A descriptor of a detached copy of the one mount at `path`, from there on."""
+    name = _ffi.new("char[]", os.fsencode(path))
+    flags = _ffi.cast("unsigned", _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC)
+    return _checked(_libc.syscall(_OPEN_TREE, _int(_AT_FDCWD), name, flags), path)
+
+
+def attach(tree: int, target: int) -> None:
+    """Mount a detached tree at the file or directory of a descriptor."""
+    nothing = _ffi.new("char[]", b"")
+    flags = _ffi.cast("unsigned", _MOVE_MOUNT_BY_DESCRIPTORS)
+    result = _libc.syscall(_MOVE_MOUNT, _int(tree), nothing, _int(target), nothing, flags)
+    _checked(result, "move_mount")
+
+
+def map_ids(tree: int, user_namespace: int) -> None:
+    """Show a detached tree's files with the ids that the namespace maps theirs to."""
+    attr = _ffi.new("struct mount_attr *")
+    attr.attr_set = _MOUNT_ATTR_IDMAP
+    attr.userns_fd = user_namespace
+    _set_attributes(_int(tree), b"", _AT_EMPTY_PATH, attr, "mount_setattr")
 
 
 def forbid_setuid_and_devices(path: str) -> None:
     """Make every mount at and below `path` nosuid and nodev."""
     attr = _ffi.new("struct mount_attr *")
     attr.attr_set = _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV
-    name = _ffi.new("char[]", os.fsencode(path))
+    _set_attributes(_int(_AT_FDCWD), os.fsencode(path), _AT_RECURSIVE, attr, path)
+
+
+def _set_attributes(directory, path: bytes, flags: int, attr, what: str) -> None:
+    name = _ffi.new("char[]", path)
     size = _ffi.cast("size_t", _ffi.sizeof("struct mount_attr"))
-    result = _libc.syscall(
-        _MOUNT_SETATTR, _int(_AT_FDCWD), name, _ffi.cast("unsigned", _AT_RECURSIVE), attr, size
-    )
-    _checked(result, path)
+    number = _ffi.cast("unsigned", flags)
+    _checked(_libc.syscall(_MOUNT_SETATTR, directory, name, number, attr, size), what)
 
 
 def missing_features() -> list[str]:

@@ -1,4 +1,4 @@
-"""One container per job, image and node: which step makes it, and its end.
+"""One container per job, node and image (or name, or step): who makes it, and its end.
 
 Runs as root in the hooks.  The second and later steps of a job find the record
 of the running container and never ask the engine.
@@ -7,21 +7,25 @@ of the running container and never ask the engine.
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import time
 from collections.abc import Callable
 
+from cgroup import place
 from cgroup import remove as cgroups
-from pycontrol import anchors, state
-from pycontrol.bridge import Channel, JobFacts
+from pycontrol import anchors, named, namespaces, ownroot, state
+from pycontrol.bridge import Channel, JobFacts, StepFacts
 from pycontrol.config import Config, load
 from pycontrol.errors import NodeError, UserError
+from pycontrol.namespaces import Namespaces
 from pycontrol.policy import ContainerSpec
-from pycontrol.state import JobState, Record
+from pycontrol.state import JobState, Record, StepEnd
 
 FIRST_LINE_AFTER = 2  # seconds: shorter waits say nothing
 SET_UP_WAIT = 15  # seconds that the epilog waits for set-ups that are being given up
 EPILOG_WAIT = 60  # seconds that an epilog may take, beside the engine's answers
-MOST_IMAGES = 32  # of one job on one node: each is a container
+MOST_CONTAINERS = 32  # of one job on one node, beside its steps' own
 
 
 def begin(facts: JobFacts) -> None:
@@ -31,27 +35,53 @@ def begin(facts: JobFacts) -> None:
         job.make(anchors.job_groups(anchors.find()))
 
 
-def provide(spec: ContainerSpec, facts: JobFacts, config: Config, channel: Channel) -> Record:
-    """The job's running container of the image, made if there is none."""
+def provide(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Channel) -> Record:
+    """The running container that the step joins, made if there is none."""
     since = time.time()
     job = JobState(facts.state_root, facts.node, facts.job_id)
     patience = config.pull_timeout + config.engine_timeout
     channel.ask_for_time(patience)
     waiting = tell_now_and_then(
-        channel, config, f"waiting for another step's set-up of {spec.image.text}"
+        channel, config, f"waiting for another step's set-up of {spec.text}"
     )
-    with state.locked(job.lock_file(spec.image), waiting, patience):
-        record = job.load(spec.image)
-        if record and state.is_alive(record):
+    with state.locked(job.lock_file(spec.key), waiting, patience):
+        record = job.load(spec.key)
+        if record and not state.is_alive(record):
+            record = None
+        named.check(spec, record)
+        if record:
             return record
-        if len(job.locks()) > MOST_IMAGES:
+        if len(job.locks()) > MOST_CONTAINERS:
             raise UserError(
-                f"image {spec.image.text}: the job has asked for {MOST_IMAGES} images on this "
+                f"{spec.text}: the job has asked for {MOST_CONTAINERS} images and names on this "
                 "node already, that is the most: use another job"
             )
+        if spec.own_root and not spec.name:
+            job.save_step_end(facts.step_id, StepEnd(remove=spec.key))
         from pycontrol import container  # with it the Docker SDK: see there
 
         return container.make(spec, facts, config, channel, since)
+
+
+def end_step(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Channel) -> None:
+    """Save what is to be saved, then remove what was the step's alone."""
+    job = JobState(facts.state_root, facts.node, facts.job_id)
+    end = job.load_step_end(facts.step_id)
+    try:
+        if spec.save and facts.node_index == 0:
+            from pycontrol import saving
+
+            channel.ask_for_time(config.save_timeout + config.engine_timeout)
+            saving.save(spec, job, config, channel)
+    finally:
+        if end.init and place.start_time(end.init[0]) == end.init[1]:
+            os.kill(end.init[0], signal.SIGKILL)
+        if end.remove:
+            from pycontrol import container
+
+            channel.ask_for_time(config.engine_timeout)
+            container.remove_one(end.remove, job, config)
+        job.forget_step_end(facts.step_id)
 
 
 def remove(facts: JobFacts, channel: Channel) -> None:
@@ -72,6 +102,8 @@ def remove(facts: JobFacts, channel: Channel) -> None:
         channel.ask_for_time(EPILOG_WAIT + settings.engine_timeout)
         in_flight = job.noted_containers() > job.recorded_containers()
         container.remove_all(facts, settings, in_flight)
+    for folder in job.roots():
+        ownroot.remove(folder)
     for group in job.groups():
         if not cgroups.remove(group):
             channel.log(f"epilog of job {facts.job_id}: {group} is still in use")
@@ -98,3 +130,12 @@ def tell_now_and_then(channel: Channel, config: Config, text: str) -> Callable[[
             next_line = time.monotonic() + config.progress_interval
 
     return tell
+
+
+def keep_init(spec: ContainerSpec, facts: StepFacts, entered: Namespaces) -> None:
+    """The first process of the step's pid namespace ends with the step, or the job."""
+    init = namespaces.place_init(entered, anchors.find()) if entered.init is not None else None
+    if init or spec.save:
+        job = JobState(facts.state_root, facts.node, facts.job_id)
+        own = spec.key if spec.own_root and not spec.name else ""
+        job.save_step_end(facts.step_id, StepEnd(remove=own, init=init))

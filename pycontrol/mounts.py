@@ -1,43 +1,194 @@
-"""Which mounts a task makes, and in which order: later ones cover earlier ones.
+"""The mounts of a task: how they are written, and which ones every step has.
 
-Pure functions.  The task itself makes them, with its user's rights
-(spank_plugin/join.c); Docker makes none but that of the pause binary.
+Pure functions.  The task itself makes them, in order, with its user's rights
+(spank_plugin/mounts.c); Docker makes none but that of the pause binary.  Later
+ones see and cover earlier ones.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import posixpath
+import re
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+
+from pycontrol.errors import UserError
+
+OPTION = "--container-mounts"
+FORM = "write SRC[:DST[:FLAG[+FLAG...]]], tmpfs:DST[:size=SIZE] or umount:DST"
+LONGEST = 4095  # bytes of a path: PATH_MAX of Linux, without the end
 
 
 @dataclass(frozen=True)
 class Mount:
     """One mount of a task.
 
-    devices   device nodes in it work; nothing but /dev has that
-    optional  left out where the user cannot reach the source on this node
+    source       absolute path of the node; "" unless kind is "bind"
+    target       absolute path of the container
+    kind         "bind"; "tmpfs", one for the step's tasks on a node; "umount"
+                 the mount that is there; "proc" of the step's pid namespace
+    devices      device nodes in it work; nothing but /dev has that
+    optional     left out where the user cannot reach the source on this node
+    propagation  as mount(8) spells it, relative to a slave of the node's
+    create       "dir" or "file" for a missing target; "": as the source is
+    size         of a tmpfs: bytes with k, m, g, or %; "": the site's
     """
 
     source: str
     target: str
+    kind: str = "bind"
     read_only: bool = False
+    no_exec: bool = False
     devices: bool = False
     optional: bool = False
+    recursive: bool = True
+    propagation: str = ""
+    create: str = ""
+    size: str = ""
 
     @property
     def flags(self) -> str:
         """As spank_plugin/bridge.h spells them."""
-        letters = {"r": self.read_only, "d": self.devices, "o": self.optional}
-        return "".join(letter for letter, wanted in letters.items() if wanted)
+        letters = {
+            "r": self.read_only,
+            "x": self.no_exec,
+            "d": self.devices,
+            "o": self.optional,
+            "b": not self.recursive,
+            "i": self.kind == "tmpfs",
+            "u": self.kind == "umount",
+            "P": self.kind == "proc",
+            "D": self.create == "dir",
+            "F": self.create == "file",
+            "-": self.propagation.startswith("r"),
+        }
+        propagation = _PROPAGATION_LETTERS.get(self.propagation.removeprefix("r"), "")
+        return "".join(letter for letter, wanted in letters.items() if wanted) + propagation
 
 
-# What every native step has too.  /proc is the node's and not Docker's own
-# mount of it, so that a site's hidepid holds; /sys brings the real cgroups.
+_PROPAGATION_LETTERS = {"private": "p", "slave": "s", "shared": "h", "unbindable": "n"}
+
+# What each flag of an entry says.  Two that say the same thing differently
+# contradict each other.
+_FLAGS: dict[str, dict[str, object]] = {
+    "ro": {"read_only": True},
+    "rw": {"read_only": False},
+    "noexec": {"no_exec": True},
+    "exec": {"no_exec": False},
+    "nosuid": {},  # always
+    "nodev": {},  # always
+    "bind": {"recursive": False},
+    "rbind": {"recursive": True},
+    "x-create=dir": {"create": "dir"},
+    "x-create=file": {"create": "file"},
+    "x-create=auto": {"create": ""},
+    **{
+        prefix + name: {"propagation": prefix + name}
+        for name in _PROPAGATION_LETTERS
+        for prefix in ("", "r")
+    },
+}
+_SIZE = re.compile(r"[1-9][0-9]{0,15}(?:[kKmMgG]|%)?")
+
+
+def absolute(path: str, option: str) -> str:
+    """Normalised absolute path of the container, without `..`."""
+    if not path.startswith("/"):
+        raise UserError(f"{option}: {path} must be an absolute path: begin it with /")
+    if ".." in path.split("/"):
+        raise UserError(f"{option}: {path} must not contain `..`")
+    if len(path.encode(errors="surrogateescape")) > LONGEST:
+        raise UserError(f"{option}: {path[:40]}...: the path is longer than {LONGEST} bytes")
+    return posixpath.normpath("/" + path.lstrip("/"))
+
+
+def _target(path: str, text: str) -> str:
+    if not path:
+        raise UserError(f"{OPTION}: {text}: the target is missing: {FORM}")
+    target = absolute(path, OPTION)
+    if target == "/":
+        raise UserError(f"{OPTION}: {text}: the target must not be / itself")
+    return target
+
+
+def _with_flag(mount: Mount, flag: str, given: dict[str, str], text: str) -> Mount:
+    if flag.startswith("size=") and mount.kind == "tmpfs":
+        changes: dict[str, object] = {"size": _size(flag.removeprefix("size="), text)}
+    elif flag in _FLAGS:
+        changes = _FLAGS[flag]
+    else:
+        known = "ro, rw, noexec, bind, rbind, [r]private, [r]slave, [r]shared, [r]unbindable"
+        raise UserError(
+            f"{OPTION}: {text}: `{flag}` is no mount flag: {known}, "
+            "x-create=dir and x-create=file are; join several with +"
+        )
+    for name in changes:
+        if given.setdefault(name, flag) != flag:
+            raise UserError(
+                f"{OPTION}: {text}: {given[name]} and {flag} contradict each other: give one"
+            )
+    return replace(mount, **changes)
+
+
+def _size(size: str, text: str) -> str:
+    if not _SIZE.fullmatch(size) or (size.endswith("%") and int(size[:-1]) > 100):
+        raise UserError(
+            f"{OPTION}: {text}: `{size}` is no size: write a number with k, m or g, or a "
+            "percentage of the node's memory, like 50%"
+        )
+    return size
+
+
+def _with_flags(mount: Mount, flags: str, text: str) -> Mount:
+    given: dict[str, str] = {}
+    for flag in flags.split("+"):
+        mount = _with_flag(mount, flag, given, text)
+    return mount
+
+
+def parse_entry(text: str, cwd: str) -> Mount:
+    """One entry; without DST the target is the source's own path.
+
+    Raises UserError with the part that is wrong.
+    """
+    if "\0" in text or "\n" in text:
+        raise UserError(f"{OPTION}: a path must not contain a line break")
+    parts = text.split(":")
+    if len(parts) > 3:
+        raise UserError(f"{OPTION}: {text} has too many `:`: {FORM}")
+    first, rest = parts[0], parts[1:]
+    if not first:
+        raise UserError(f"{OPTION}: an entry has no source: {FORM}")
+    if first in ("tmpfs", "umount"):
+        mount = Mount("", _target(rest[0] if rest else "", text), kind=first)
+        if first == "umount" and len(parts) == 3:
+            raise UserError(f"{OPTION}: {text}: umount takes no flags: write umount:DST")
+    else:
+        source = posixpath.join(cwd, first)
+        mount = Mount(source, _target(rest[0] if rest else posixpath.normpath(source), text))
+    return _with_flags(mount, parts[2], text) if len(parts) == 3 else mount
+
+
+def parse(text: str, cwd: str) -> tuple[Mount, ...]:
+    """A comma-separated list, in the order given."""
+    return tuple(parse_entry(entry, cwd) for entry in text.split(","))
+
+
+# --- what every native step has too ---------------------------------------------
+
+# /proc is the node's and not Docker's own mount of it, so that a site's hidepid
+# holds; /sys brings the real cgroups.
 NODE_MOUNTS = (
     Mount("/dev", "/dev", devices=True),
     Mount("/proc", "/proc"),
     Mount("/sys", "/sys", read_only=True),
     Mount("/tmp", "/tmp"),
+)
+
+# What Docker mounts into each container by itself, and a root of the step's own lacks.
+NAME_FILES = tuple(
+    Mount(path, path, read_only=True, optional=True)
+    for path in ("/etc/hosts", "/etc/resolv.conf", "/etc/hostname")
 )
 
 # Directories of the operating system: the node's must not cover the image's

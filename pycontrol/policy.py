@@ -5,33 +5,73 @@ The one place that decides what a step may have.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pycontrol import mounts
 from pycontrol.config import Config
+from pycontrol.environment import NO_WISHES, Wishes
 from pycontrol.identity import Account
 from pycontrol.image import Reference
 from pycontrol.mounts import Mount
-from pycontrol.request import ContainerRequest
+from pycontrol.request import ContainerName, ContainerRequest
+from pycontrol.savetarget import SaveTarget
 
 BATCH_STEP = 0xFFFFFFFB  # SLURM_BATCH_SCRIPT of slurm.h
 
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """What policy allowed: everything but the image's own part is fixed here."""
+    """What policy allowed: everything but the image's own part is fixed here.
 
-    image: Reference
+    key       which of the job's containers on a node this is (state.py)
+    own_root  a root file system that the job's owner may write to
+    """
+
+    key: str
+    image: Reference | None  # None: whatever the named container is made of
     account: Account
     mounts: tuple[Mount, ...]  # before the account files and the user's own
     user_mounts: tuple[Mount, ...]
     workdir: str | None  # None: the step's directory, or the image's
     cwd: str
-    read_only_root: bool = True
+    own_root: bool
+    read_only_root: bool
+    pull: str
+    name: ContainerName | None = None
+    save: SaveTarget | None = None
+    entrypoint: bool = False
+    entrypoint_log: bool = False
+    wishes: Wishes = NO_WISHES
+    env_file: str | None = None
+    unshare: tuple[str, ...] = ()
+
+    @property
+    def tmpfs(self) -> tuple[Mount, ...]:
+        """The memory file systems that the step's tasks on a node share."""
+        return tuple(m for m in (*self.mounts, *self.user_mounts) if m.kind == "tmpfs")
+
+    @property
+    def text(self) -> str:
+        """The container, in messages."""
+        return f"container {self.name.name}" if self.name else f"image {self.key}"
+
+
+def _node_mounts(request: ContainerRequest, config: Config) -> Iterator[Mount]:
+    """What a native step has, or what the step has of its own in its place."""
+    for mount in mounts.NODE_MOUNTS:
+        if mount.target == "/proc" and "pid" in request.unshare:
+            yield Mount("", "/proc", kind="proc")
+        elif mount.target == "/tmp" and (request.tmp or config.tmp) == "private":
+            yield Mount("", "/tmp", kind="tmpfs")
+        else:
+            yield mount
+        if mount.target == "/dev" and "ipc" in request.unshare:
+            yield Mount("", "/dev/shm", kind="tmpfs")
 
 
 def _default_mounts(request: ContainerRequest, account: Account, cwd: str, config: Config):
-    found = list(mounts.NODE_MOUNTS)
+    found: list[Mount | None] = list(_node_mounts(request, config))
     home_wanted = config.mount_home if request.mount_home is None else request.mount_home
     if home_wanted:
         found.append(mounts.home_mount(account.home))
@@ -47,6 +87,16 @@ def _batch_script(step_id: int, argv: tuple[str, ...]) -> tuple[Mount, ...]:
     return (Mount(argv[0], argv[0], read_only=True),)
 
 
+def _key(request: ContainerRequest, step_id: int) -> str:
+    """The same for the steps of a job that share a container on a node."""
+    if request.name:
+        return f"name:{request.name.name}"
+    if request.writable:
+        return f"step:{step_id}"
+    assert request.image  # request.parse() sees to it
+    return request.image.text
+
+
 def decide(
     request: ContainerRequest,
     account: Account,
@@ -57,12 +107,27 @@ def decide(
     argv: tuple[str, ...],
 ) -> ContainerSpec:
     """The specification of a step's container."""
-    own = tuple(Mount(m.source, m.target, m.read_only) for m in request.mounts)
+    own_root = bool(request.name or request.writable)
+    files = mounts.NAME_FILES if own_root else ()
+    local = request.image is not None and request.image.source == "engine"
     return ContainerSpec(
+        key=_key(request, step_id),
         image=request.image,
         account=account,
-        mounts=_default_mounts(request, account, cwd, config) + _batch_script(step_id, argv),
-        user_mounts=own,
+        mounts=files
+        + _default_mounts(request, account, cwd, config)
+        + _batch_script(step_id, argv),
+        user_mounts=request.mounts,
         workdir=request.workdir,
         cwd=cwd,
+        own_root=own_root,
+        read_only_root=not own_root or request.writable is False,
+        pull="never" if local else request.pull or config.pull,
+        name=request.name,
+        save=request.save,
+        entrypoint=config.entrypoint if request.entrypoint is None else request.entrypoint,
+        entrypoint_log=request.entrypoint_log,
+        wishes=Wishes(request.env_keep, request.env_set),
+        env_file=request.env_file,
+        unshare=request.unshare,
     )

@@ -22,7 +22,7 @@ from pycontrol.errors import EngineError, UserError
 from pycontrol.image import Image, Reference
 
 FIRST_LINE_AFTER = 2  # seconds: shorter pulls say nothing
-LONGEST_FAILURE = 4096  # bytes kept of an error for those who wait
+LONGEST_ANSWER = 4096  # bytes kept for those who wait
 
 
 @dataclass
@@ -72,11 +72,16 @@ class Puller:
         self._since = since  # epoch seconds: when the step began to ask
         self._next_line = time.monotonic() + FIRST_LINE_AFTER
 
-    def provide(self, reference: Reference) -> Image:
-        """The image, pulled if this node does not have it."""
+    def provide(self, reference: Reference, policy: str) -> Image:
+        """The image, pulled if the policy (always, missing or never) wants that."""
         image = self._engine.find_image(reference)
-        if image:
+        if image and policy != "always":
             return image
+        if policy == "never":
+            raise UserError(
+                f"image {reference.text}: this node does not have it, and the step may not pull "
+                "it: leave out --container-pull=never or dockerd://"
+            )
         self._channel.ask_for_time(self._config.pull_timeout + self._config.engine_timeout)
         lock = state.pull_lock(self._root, reference)
 
@@ -84,18 +89,22 @@ class Puller:
             self._tell(f"waiting for another step's pull of {reference.text}")
 
         with state.locked(lock, waiting, self._config.pull_timeout) as descriptor:
-            return self._provide_locked(reference, descriptor)
+            return self._provide_locked(reference, policy, descriptor)
 
-    def _provide_locked(self, reference: Reference, lock: int) -> Image:
-        image = self._engine.find_image(reference)  # another step may have pulled it
-        if image:
+    def _provide_locked(self, reference: Reference, policy: str, lock: int) -> Image:
+        """Who waited while another pulled takes what came of that, also its failure."""
+        answer = self._answer_of_another(reference, lock)
+        if answer:
+            raise UserError(answer)
+        image = self._engine.find_image(reference)
+        if image and (policy != "always" or answer is not None):
             return image
-        self._raise_failure_of_another(reference, lock)
         try:
             self._pull(reference)
         except UserError as error:  # the registry's answer; others' troubles are their own
-            _note_failure(reference, lock, str(error))
+            _note_answer(reference, lock, str(error))
             raise
+        _note_answer(reference, lock, "")
         image = self._engine.find_image(reference)
         if not image:
             raise EngineError(f"image {reference.text}: pulled, but the engine does not have it")
@@ -108,12 +117,13 @@ class Puller:
                 progress.add(event)
                 self._tell(f"pulling {reference.text}: {progress.line()}")
 
-    def _raise_failure_of_another(self, reference: Reference, lock: int) -> None:
-        """Who waited while a pull failed does not try it a second time."""
-        text = os.pread(lock, LONGEST_FAILURE, 0).decode(errors="replace")
-        name, _, failure = text.partition("\n")
+    def _answer_of_another(self, reference: Reference, lock: int) -> str | None:
+        """The error of a pull since this step began to ask, "" of one that went well."""
+        text = os.pread(lock, LONGEST_ANSWER, 0).decode(errors="replace")
+        name, _, answer = text.partition("\n")
         if name == reference.text and os.fstat(lock).st_mtime >= self._since:
-            raise UserError(failure)
+            return answer
+        return None
 
     def _tell(self, text: str) -> None:
         """A line to the user, every few seconds."""
@@ -122,9 +132,9 @@ class Puller:
             self._next_line = time.monotonic() + self._config.progress_interval
 
 
-def _note_failure(reference: Reference, lock: int, text: str) -> None:
+def _note_answer(reference: Reference, lock: int, text: str) -> None:
     os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{reference.text}\n{text}".encode()[:LONGEST_FAILURE], 0)
+    os.pwrite(lock, f"{reference.text}\n{text}".encode()[:LONGEST_ANSWER], 0)
 
 
 @contextlib.contextmanager

@@ -1,107 +1,181 @@
 """What the user asked for: option strings become a ContainerRequest.
 
-Pure functions, no file system: the same parser serves the hooks and tests.
-Messages name the option as the user wrote it.
+Pure functions, no file system: the same parser checks at submission (submit.py)
+and on the node (hooks.py).  Messages name the option as the user wrote it.
 """
 
 from __future__ import annotations
 
-import posixpath
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pycontrol import image
+from pycontrol import environment, image, mounts, savetarget
 from pycontrol.errors import UserError
 from pycontrol.image import Reference
+from pycontrol.mounts import Mount
+from pycontrol.savetarget import SaveTarget
+
+NAMESPACES = ("net", "ipc", "uts", "pid")
+PULLS = ("always", "missing", "never")
+TMPS = ("host", "private")
+NAME_MODES = ("auto", "create", "exec", "no_exec")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+# Switches, and what says the opposite.
+SWITCHES = {
+    "container-mount-home": "no-container-mount-home",
+    "container-writable": "container-readonly",
+    "container-entrypoint": "no-container-entrypoint",
+    "container-remap-root": "no-container-remap-root",
+    "container-entrypoint-log": None,
+}
 
 
 @dataclass(frozen=True)
-class MountRequest:
-    """One entry of --container-mounts; source is absolute, outside."""
+class ContainerName:
+    """The job's container that a step wants; mode: one of NAME_MODES."""
 
-    source: str
-    target: str
-    read_only: bool = False
+    name: str
+    mode: str = "auto"
 
 
 @dataclass(frozen=True)
 class ContainerRequest:
     """The options of one step.  None: not given, so the site's default holds."""
 
-    image: Reference
-    mounts: tuple[MountRequest, ...] = ()
+    image: Reference | None  # None: of the named container, which must be there
+    mounts: tuple[Mount, ...] = ()
     workdir: str | None = None
     mount_home: bool | None = None
+    writable: bool | None = None
+    name: ContainerName | None = None
+    save: SaveTarget | None = None
+    entrypoint: bool | None = None
+    entrypoint_log: bool = False
+    env_keep: tuple[str, ...] = ()  # the job's values win over the image's
+    env_set: tuple[tuple[str, str], ...] = ()
+    env_file: str | None = None
+    unshare: tuple[str, ...] = ()
+    pull: str | None = None
+    tmp: str | None = None
+    verbose: bool = False
 
 
-def _absolute(path: str, option: str) -> str:
-    """Normalised absolute path of the container, without `..`."""
-    if not path.startswith("/"):
-        raise UserError(f"{option}: {path} must be an absolute path: begin it with /")
-    if ".." in path.split("/"):
-        raise UserError(f"{option}: {path} must not contain `..`")
-    return posixpath.normpath("/" + path.lstrip("/"))
+def _switch(given: Mapping[str, str], name: str) -> bool | None:
+    """True and False as given, None when neither is."""
+    opposite = SWITCHES[name]
+    for option in filter(None, (name, opposite)):
+        if given.get(option):
+            variable = f"SOCKER_{option.upper().replace('-', '_')}"
+            raise UserError(f"{variable}: `{given[option]}` is neither 1 nor 0")
+    if name in given and opposite in given:
+        raise UserError(f"--{name} and --{opposite} contradict each other: give one")
+    if name in given:
+        return True
+    return False if opposite in given else None
 
 
-def _source(path: str, cwd: str, option: str) -> str:
-    """Absolute path of the node; a relative one starts at the step's directory."""
-    if not path:
-        raise UserError(f"{option}: an entry has no source: write SRC[:DST[:ro|rw]]")
-    return posixpath.join(cwd, path)
+def _one_of(given: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str | None:
+    if name in given and given[name] not in allowed:
+        raise UserError(f"--{name}: `{given[name]}` is none of {', '.join(allowed)}")
+    return given.get(name)
 
 
-def parse_mount(text: str, cwd: str, option: str = "--container-mounts") -> MountRequest:
-    """SRC[:DST[:ro|rw]]; without DST the target is the source's own path."""
-    parts = text.split(":")
-    if len(parts) > 3:
-        raise UserError(f"{option}: {text} has too many `:`: write SRC[:DST[:ro|rw]]")
-    source = _source(parts[0], cwd, option)
-    mode = parts[2] if len(parts) == 3 else "rw"
-    if mode not in ("ro", "rw"):
-        raise UserError(f"{option}: {text}: `{mode}` is no mount flag: ro and rw are")
-    target = parts[1] if len(parts) > 1 else posixpath.normpath(source)
-    target = _absolute(target, option)
-    if target == "/":
-        raise UserError(f"{option}: {text}: the target must not be / itself")
-    return MountRequest(source, target, mode == "ro")
-
-
-def parse_mounts(text: str, cwd: str) -> tuple[MountRequest, ...]:
-    """A comma-separated list, in the order given."""
-    return tuple(parse_mount(entry, cwd) for entry in text.split(","))
-
-
-def _home_choice(given: dict[str, str]) -> bool | None:
-    wanted, unwanted = "container-mount-home" in given, "no-container-mount-home" in given
-    if wanted and unwanted:
+def _image(given: Mapping[str, str], cwd: str) -> Reference | None:
+    names = [name for name in ("docker", "container-image") if name in given]
+    if not names:
+        return None
+    if len(names) == 2 and given["docker"] != given["container-image"]:
         raise UserError(
-            "--container-mount-home and --no-container-mount-home contradict each other: give one"
+            f"--container-image={given['container-image']} and --docker={given['docker']} "
+            "contradict each other: they are one option, give one of them"
         )
-    return wanted if wanted or unwanted else None
+    return image.parse_reference(given[names[0]], cwd, f"--{names[0]}")
 
 
-def _image(given: dict[str, str]) -> Reference:
-    # Both: --docker is the srun's own and the other its job's (options.c refuses
-    # two that contradict each other on one command line).
-    name = given.get("docker", given.get("container-image"))
-    if name is None:
+def _container_name(given: Mapping[str, str]) -> ContainerName | None:
+    if "container-name" not in given:
+        return None
+    name, separator, mode = given["container-name"].partition(":")
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"--container-name: `{name}` is no name: use up to 64 letters, digits, and . _ -, "
+            "beginning with a letter or digit"
+        )
+    if separator and mode not in NAME_MODES:
+        raise UserError(f"--container-name: `{mode}` is none of {', '.join(NAME_MODES)}")
+    return ContainerName(name, mode or "auto")
+
+
+def _unshare(given: Mapping[str, str]) -> tuple[str, ...]:
+    kinds = given["container-unshare"].split(",") if "container-unshare" in given else []
+    for kind in kinds:
+        if kind not in NAMESPACES:
+            raise UserError(f"--container-unshare: `{kind}` is none of {', '.join(NAMESPACES)}")
+    return tuple(dict.fromkeys(kinds))
+
+
+def _refuse_contradictions(given: Mapping[str, str], asked: ContainerRequest) -> None:
+    if _switch(given, "container-remap-root"):
+        raise UserError("--container-remap-root is not supported yet: leave it out")
+    if not asked.image and not asked.name:
         raise UserError(
             f"--{next(iter(given))} needs an image: add --container-image=IMAGE, or "
             "--container-image=none to run on the node itself"
         )
-    return image.parse_reference(name)
+    if asked.name and asked.name.mode == "create" and not asked.image:
+        raise UserError(
+            f"--container-name={asked.name.name}:create needs an image to make it of: add "
+            "--container-image=IMAGE"
+        )
+    if asked.save and not (asked.name or asked.writable):
+        raise UserError(
+            "--container-save needs a container that can be written to: add "
+            "--container-writable or --container-name=NAME"
+        )
+    if asked.pull in ("always", "missing") and asked.image and asked.image.source != "registry":
+        raise UserError(
+            f"--container-pull={asked.pull}: {asked.image.text} does not come from a registry: "
+            "leave --container-pull out"
+        )
 
 
 def parse(options: tuple[tuple[str, str], ...], cwd: str) -> ContainerRequest:
-    """The request of a step; `cwd` is where the step starts, outside.
+    """The request of a step; `cwd` is where relative paths start.
 
     Raises UserError for what is wrong in itself; whether files, images and
     registries exist is not looked at here.
     """
     given = dict(options)
-    workdir = given.get("container-workdir")
-    return ContainerRequest(
-        image=_image(given),
-        mounts=parse_mounts(given["container-mounts"], cwd) if "container-mounts" in given else (),
-        workdir=None if workdir is None else _absolute(workdir, "--container-workdir"),
-        mount_home=_home_choice(given),
+    verbose = given.pop("verbose", "") == "1"
+    for name, value in given.items():
+        if "\0" in value or "\x1f" in value:
+            raise UserError(f"--{name}: its value has a character that cannot be printed")
+    keep, values = (
+        environment.parse_option(given["container-env"]) if "container-env" in given else ((), ())
     )
+    asked = ContainerRequest(
+        image=_image(given, cwd),
+        mounts=mounts.parse(given["container-mounts"], cwd) if "container-mounts" in given else (),
+        workdir=_path(given, "container-workdir"),
+        mount_home=_switch(given, "container-mount-home"),
+        writable=_switch(given, "container-writable"),
+        name=_container_name(given),
+        save=savetarget.parse(given["container-save"]) if "container-save" in given else None,
+        entrypoint=_switch(given, "container-entrypoint"),
+        entrypoint_log=_switch(given, "container-entrypoint-log") or False,
+        env_keep=keep,
+        env_set=values,
+        env_file=_path(given, "container-env-file"),
+        unshare=_unshare(given),
+        pull=_one_of(given, "container-pull", PULLS),
+        tmp=_one_of(given, "container-tmp", TMPS),
+        verbose=verbose,
+    )
+    _refuse_contradictions(given, asked)
+    return asked
+
+
+def _path(given: Mapping[str, str], name: str) -> str | None:
+    return mounts.absolute(given[name], f"--{name}") if name in given else None

@@ -6,10 +6,13 @@
         KEY.lock                    held while a container is made or removed
         KEY.json                    the record of a running container
         KEY/passwd, KEY/group       what tasks mount over the image's own
+        roots                       the directories of the job's writable roots
+        step-ID                     what is to be done when that step ends
     /run/socker/pulls/NN.lock       held while an image is pulled; 256 of them
 
 Prolog, steps, epilog and gc are different processes: nothing is kept in memory
-(DESIGN D8).  KEY is a hash of the image's reference.
+(DESIGN D8).  KEY is a hash of what the container is for: an image, a name, or
+one step.
 """
 
 from __future__ import annotations
@@ -42,16 +45,25 @@ class Record:
     pid: int
     start_time: int  # ticks since boot: a pid alone may be another process's
     image: Image
+    made_of: str = ""  # the image's name, as the step that made it gave it
 
 
-def key(reference: Reference) -> str:
-    """A file name for an image reference."""
-    return hashlib.sha256(reference.text.encode()).hexdigest()[:24]
+@dataclass(frozen=True)
+class StepEnd:
+    """What is to be done when a step ends."""
+
+    remove: str = ""  # the key of the step's own container
+    init: tuple[int, int] | None = None  # pid and start time of a pid namespace's first
+
+
+def file_name(key: str) -> str:
+    """A file name for any text."""
+    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:24]
 
 
 def pull_lock(root: Path, reference: Reference) -> Path:
     """One of 256 locks: names are the users', their number must not grow with them."""
-    return root / "pulls" / f"{key(reference)[:2]}.lock"
+    return root / "pulls" / f"{file_name(reference.text)[:2]}.lock"
 
 
 class JobState:
@@ -81,15 +93,15 @@ class JobState:
     def exists(self) -> bool:
         return self.folder.exists()
 
-    def lock_file(self, reference: Reference) -> Path:
-        return self.folder / f"{key(reference)}.lock"
+    def lock_file(self, key: str) -> Path:
+        return self.folder / f"{file_name(key)}.lock"
 
     def locks(self) -> list[Path]:
         return sorted(self.folder.glob("*.lock"))
 
-    def load(self, reference: Reference) -> Record | None:
-        """The record of the image's container, if there is one."""
-        return _load(self.folder / f"{key(reference)}.json")
+    def load(self, key: str) -> Record | None:
+        """The record of a running container, if there is one."""
+        return _load(self.folder / f"{file_name(key)}.json")
 
     def groups(self) -> list[Path]:
         """The job's cgroups, as directories."""
@@ -111,19 +123,45 @@ class JobState:
         """How many of them came to run, and were recorded."""
         return len(list(self.folder.glob("*.json")))
 
-    def save(self, reference: Reference, record: Record) -> None:
-        write(self.folder / f"{key(reference)}.json", json.dumps(asdict(record)), mode=0o600)
+    def save(self, key: str, record: Record) -> None:
+        write(self.folder / f"{file_name(key)}.json", json.dumps(asdict(record)), mode=0o600)
 
-    def account_files(self, reference: Reference) -> tuple[Path, Path]:
-        """The passwd and group files that the tasks of an image see."""
-        folder = self.folder / key(reference)
+    def account_files(self, key: str) -> tuple[Path, Path]:
+        """The passwd and group files that the tasks of a container see."""
+        folder = self.folder / file_name(key)
         return folder / "passwd", folder / "group"
 
-    def make_account_files(self, reference: Reference) -> tuple[Path, Path]:
+    def make_account_files(self, key: str) -> tuple[Path, Path]:
         """The same, with their directory made."""
-        files = self.account_files(reference)
+        files = self.account_files(key)
         files[0].parent.mkdir(mode=0o711, exist_ok=True)
         return files
+
+    def forget(self, key: str) -> None:
+        """No step finds the container any more; its lock stays."""
+        (self.folder / f"{file_name(key)}.json").unlink(missing_ok=True)
+
+    def note_root(self, folder: Path) -> None:
+        """Before it is made: whatever happens, the epilog removes it."""
+        with open(self.folder / "roots", "a") as file:
+            file.write(f"{folder}\n")
+
+    def roots(self) -> list[Path]:
+        try:
+            return [Path(line) for line in trusted.read(self.folder / "roots").splitlines()]
+        except FileNotFoundError:
+            return []
+
+    def save_step_end(self, step_id: int, end: StepEnd) -> None:
+        write(self.folder / f"step-{step_id}", json.dumps(asdict(end)), mode=0o600)
+
+    def load_step_end(self, step_id: int) -> StepEnd:
+        fields = json.loads(trusted.read(self.folder / f"step-{step_id}"))
+        init = fields["init"]
+        return StepEnd(fields["remove"], tuple(init) if init else None)
+
+    def forget_step_end(self, step_id: int) -> None:
+        (self.folder / f"step-{step_id}").unlink(missing_ok=True)
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -134,7 +172,7 @@ def _load(path: Path) -> Record | None:
         fields = json.loads(trusted.read(path))
         image = fields.pop("image")
         return Record(
-            image=Image(**(image | {"env": tuple(image["env"])})),
+            image=Image(**{n: tuple(v) if isinstance(v, list) else v for n, v in image.items()}),
             **fields,
         )
     except FileNotFoundError:

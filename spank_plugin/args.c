@@ -13,15 +13,14 @@ enum { DEFAULT_TIMEOUT = 60 };	/* seconds */
 #define SOCKER_LIBRARY "/usr/lib/socker/socker_python.so"
 #endif
 
-static const char *argument(char **args, const char *name)
+const char *hook_config_argument(int ac, char **av, const char *name)
 {
 	size_t length = strlen(name);
-	const char *found = NULL;
 
-	for (; *args; args++)
-		if (!strncmp(*args, name, length) && (*args)[length] == '=')
-			found = *args + length + 1;
-	return found;
+	for (int i = 0; i < ac; i++)
+		if (!strncmp(av[i], name, length) && av[i][length] == '=')
+			return av[i] + length + 1;
+	return NULL;
 }
 
 void hook_config_free(struct hook_config *config)
@@ -41,9 +40,9 @@ int hook_config_parse(struct hook_config *config, int ac, char **av)
 	if (!config->args)
 		return -1;
 	memcpy(config->args, av, (size_t)ac * sizeof(char *));
-	library = argument(config->args, "library");
-	python = argument(config->args, "python");
-	timeout = argument(config->args, "timeout");
+	library = hook_config_argument(ac, av, "library");
+	python = hook_config_argument(ac, av, "python");
+	timeout = hook_config_argument(ac, av, "timeout");
 	if (!python) {
 		say("plugstack.conf: the argument python=PATH is missing: run "
 		    "`socker install` again");

@@ -16,29 +16,39 @@
  *   'D' seconds            give me that long from now (a pull takes a while)
  *   'V' NAME=VALUE         set in the job's environment
  *   'U' NAME               remove from the job's environment
- *   'M' flags source target   mount, in order; flags: letters of MOUNT_FLAGS
+ *   'M' flags source target   mount, in order; flags: letters, see below
  *   'W' path               working directory: the first that can be entered
  *   'R'                    tasks see the root file system read-only
- *   'N' + SCM_RIGHTS       descriptor of the container's mount namespace
+ *   'N' kind + SCM_RIGHTS  descriptor of a namespace: mnt, net, ipc, uts, pid
+ *   'A' word               one more word in front of the command (ENTRYPOINT)
+ *   'X' path               of the launcher, on the node
  *   'F' text               failure: the reason, for the user
  *   'K' records            success: the number of records before this one
  *
  * A hook succeeded only if its last record is 'K' with the right count.
  * Anything else, the end of the channel too, is failure (DESIGN D5).
  *
- * Mount flags: 'r' read-only, 'd' device nodes work, 'o' optional: skip when
- * the user cannot reach the source or it is not there.
+ * Mount flags:
+ *   r read-only   x noexec   d device nodes work
+ *   o optional: skip when the user cannot reach the source or it is not there
+ *   b this mount alone, not those below it
+ *   i the source is a path of the container, where the hook put it
+ *   u no mount, but the end of the one at target; P a /proc of the step's own
+ *   D or F: a missing target is made a directory or a file, whatever the source
+ *   propagation, after a slave of the node's was made of it: p private, s slave,
+ *   h shared, n unbindable; after - for the mounts below it, too
  */
 #ifndef SOCKER_BRIDGE_H
 #define SOCKER_BRIDGE_H
 
 #include <stdint.h>
 
-#define SOCKER_ABI 1 /* of this file: the two libraries must agree */
+#define SOCKER_ABI 2 /* of this file: the two libraries must agree */
 
 enum socker_hook {
 	SOCKER_STEP_START = 1,
-	SOCKER_JOB_EPILOG = 2
+	SOCKER_JOB_EPILOG = 2,
+	SOCKER_STEP_END = 3
 };
 
 /* What the shim knows of the step or job; strings live as long as the call. */
@@ -49,6 +59,7 @@ struct step_request {
 	int32_t channel_count;
 	uint32_t job_id;
 	uint32_t step_id;
+	uint32_t node_index;	/* of the step's nodes, from 0 */
 	uint32_t uid;
 	uint32_t gid;
 	const uint32_t *groups;	/* supplementary, of the job */

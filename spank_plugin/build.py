@@ -1,10 +1,11 @@
 """Builds the plugin: `python3 spank_plugin/build.py OUTPUT_DIRECTORY`.
 
-Three files come out of it:
+Four files come out of it:
 
     socker.so          the SPANK plugin: small, not linked with libpython
     socker_python.so   the interpreter and the hooks' entry, embedded by cffi
     pause              the idle first process of a container, static
+    launch             what stands before a command with an ENTRYPOINT, static
 
 SLURM_INCLUDE names the directory that holds slurm/spank.h of the Slurm release
 the plugin is for (default: the compiler's own path); CC the compiler.
@@ -23,8 +24,9 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 SHIM = [
-    *("plugin.c", "options.c", "step.c", "args.c", "hook.c", "records.c", "plan.c"),
-    *("join.c", "mounts.c", "caps.c"),
+    *("plugin.c", "options.c", "submit.c", "submit_check.c", "step.c", "args.c"),
+    *("hook.c", "records.c", "plan.c", "prolog.c", "launch_arrange.c"),
+    *("join.c", "mounts.c", "targets.c", "syscalls.c", "caps.c"),
 ]
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Werror=implicit-function-declaration"]
 HARDENING = ["-O2", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
@@ -65,9 +67,13 @@ def build_plugin(output: Path) -> None:
     )  # fmt: skip
 
 
-def build_pause(output: Path) -> None:
-    """Compile the static pause binary."""
-    _compile("-static", "-s", *WARNINGS, *HARDENING, "-o", output / "pause", "pause.c")
+def build_static(output: Path) -> None:
+    """Compile the static binaries that run inside containers."""
+    for name in ("pause", "launch"):
+        _compile(
+            "-D_GNU_SOURCE", "-std=gnu11", "-static", "-s", *WARNINGS, *HARDENING,
+            "-o", output / name, f"{name}.c",
+        )  # fmt: skip
 
 
 def contract() -> str:
@@ -95,7 +101,7 @@ def build_python(output: Path) -> None:
 
 
 def build(output: Path) -> None:
-    """Build all three files into `output`."""
+    """Build all files into `output`."""
     if not sysconfig.get_config_var("Py_ENABLE_SHARED"):
         raise SystemExit(
             f"build: {sys.executable} has no shared libpython to embed: use a venv of "
@@ -103,7 +109,7 @@ def build(output: Path) -> None:
         )
     output.mkdir(parents=True, exist_ok=True)
     build_plugin(output)
-    build_pause(output)
+    build_static(output)
     build_python(output)
 
 

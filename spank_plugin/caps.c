@@ -43,6 +43,14 @@ int caps_keep(void)
 	return 0;
 }
 
+/* For a child that runs the site's program as the user, as natively. */
+int caps_forget(void)
+{
+	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) || set_caps(0, 0))
+		return fail("capset: %m");
+	return 0;
+}
+
 /*
  * As the user, before anything else: few permitted, none effective, and no way
  * in for other processes of the same user (DESIGN D13).

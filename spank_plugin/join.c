@@ -27,9 +27,29 @@ static int set_root(int root, unsigned flags, uint64_t set, uint64_t clear)
 	struct mount_attr attr = { .attr_set = set, .attr_clr = clear,
 				   .propagation = flags ? MS_PRIVATE : 0 };
 
-	if (mount_setattr_at(root, flags, &attr))
+	if (sys_mount_setattr(root, flags, &attr))
 		return fail("the root file system's mount options cannot be "
 			    "set: %m (Linux 5.12 or newer is needed)");
+	return 0;
+}
+
+/*
+ * The step's own namespaces, made by the hook; that of pids is for children: the
+ * launcher makes one (launch.c).
+ */
+static int enter_others(const struct plan *plan)
+{
+	static const int types[NS_KINDS] = {
+		[NS_NET] = CLONE_NEWNET, [NS_IPC] = CLONE_NEWIPC,
+		[NS_UTS] = CLONE_NEWUTS, [NS_PID] = CLONE_NEWPID,
+	};
+
+	if (caps_raise(CAP_BIT(CAP_SYS_ADMIN)))
+		return -1;
+	for (int kind = NS_MOUNT + 1; kind < NS_KINDS; kind++)
+		if (plan->namespaces[kind] >= 0 &&
+		    setns(plan->namespaces[kind], types[kind]))
+			return fail("the step's namespaces cannot be entered: %m");
 	return 0;
 }
 
@@ -59,15 +79,15 @@ static int enter_namespace(int namespace_fd)
 
 static int enter_workdir(const struct plan *plan, const char **workdir)
 {
-	for (size_t i = 0; i < plan->workdir_count; i++) {
-		if (chdir(plan->workdirs[i]) == 0) {
-			*workdir = plan->workdirs[i];
+	for (size_t i = 0; i < plan->workdirs.count; i++) {
+		if (chdir(plan->workdirs.list[i]) == 0) {
+			*workdir = plan->workdirs.list[i];
 			return 0;
 		}
 	}
 	return fail("working directory %s: %m: choose one that is in the "
 		    "container, or mount it",
-		    plan->workdir_count ? plan->workdirs[0] : "(none)");
+		    plan->workdirs.count ? plan->workdirs.list[0] : "(none)");
 }
 
 static int mount_all(const struct plan *plan, int root)
@@ -83,7 +103,9 @@ int join_container(const struct plan *plan, const char **workdir)
 
 	if (mounts_clone_sources(plan))
 		return -1;
-	root = enter_namespace(plan->namespace_fd);
+	if (enter_others(plan))
+		return -1;
+	root = enter_namespace(plan->namespaces[NS_MOUNT]);
 	if (root < 0)
 		return -1;
 	rc = mount_all(plan, root);

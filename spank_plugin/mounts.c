@@ -14,34 +14,9 @@
 
 #include "task.h"
 
-#ifndef STATX_MNT_ID
-#define STATX_MNT_ID 0x1000
-#endif
-
-/* --- system calls without a wrapper in every libc ------------------------- */
-
-static int sys_openat2(int dir, const char *path, uint64_t flags, uint64_t resolve)
+static bool has(const struct mount_entry *mount, char flag)
 {
-	struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = resolve };
-
-	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
-}
-
-static int sys_open_tree(int dir, const char *path, unsigned flags)
-{
-	return (int)syscall(SYS_open_tree, dir, path, flags);
-}
-
-static int sys_move_mount(int tree, int target)
-{
-	return (int)syscall(SYS_move_mount, tree, "", target, "",
-			    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-}
-
-int mount_setattr_at(int fd, unsigned flags, struct mount_attr *attr)
-{
-	return (int)syscall(SYS_mount_setattr, fd, "", flags | AT_EMPTY_PATH,
-			    attr, sizeof(*attr));
+	return strchr(mount->flags, flag) != NULL;
 }
 
 /* --- sources -------------------------------------------------------------- */
@@ -61,7 +36,7 @@ static int check_source(struct mount_entry *mount, int source)
 
 static int refuse_source(const struct mount_entry *mount)
 {
-	if (mount->optional && (errno == ENOENT || errno == EACCES))
+	if (has(mount, 'o') && (errno == ENOENT || errno == EACCES))
 		return 0;
 	if (errno == EACCES)
 		return fail("mount %s: the job's user cannot read the source: "
@@ -82,128 +57,119 @@ static int open_source(const char *path)
 	return sys_openat2(AT_FDCWD, path, O_PATH, RESOLVE_NO_MAGICLINKS);
 }
 
+static uint64_t attributes(const struct mount_entry *mount)
+{
+	return MOUNT_ATTR_NOSUID | (has(mount, 'd') ? 0 : MOUNT_ATTR_NODEV) |
+	       (has(mount, 'r') ? MOUNT_ATTR_RDONLY : 0) |
+	       (has(mount, 'x') ? MOUNT_ATTR_NOEXEC : 0);
+}
+
+static int set_propagation(const struct mount_entry *mount)
+{
+	static const struct { char flag; uint64_t kind; } kinds[] = {
+		{ 'p', MS_PRIVATE }, { 's', MS_SLAVE }, { 'h', MS_SHARED },
+		{ 'n', MS_UNBINDABLE },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct mount_attr attr = { .propagation = kinds[i].kind };
+
+		if (has(mount, kinds[i].flag) &&
+		    sys_mount_setattr(mount->tree, has(mount, '-') ? AT_RECURSIVE : 0, &attr))
+			return -1;
+	}
+	return 0;
+}
+
 /*
- * A clone of the source's mounts, with the user's rights.  Mounts made on the
- * node later (automounted homes) still appear: the clone is a slave.
+ * A clone of the mounts at an open source.  A slave first, whatever was asked
+ * for: what is mounted inside it later must never appear on the node, and what
+ * is mounted on the node (automounted homes) still appears inside.
  */
-static int clone_source(struct mount_entry *mount)
+static int clone_tree(struct mount_entry *mount, int source)
 {
 	struct mount_attr attr = {
-		.attr_set = MOUNT_ATTR_NOSUID |
-			    (mount->devices ? 0 : MOUNT_ATTR_NODEV) |
-			    (mount->read_only ? MOUNT_ATTR_RDONLY : 0),
-		.propagation = MS_SLAVE,
+		.attr_set = attributes(mount), .propagation = MS_SLAVE,
 	};
-	int source;
+
+	if (caps_raise(CAP_BIT(CAP_SYS_ADMIN)))
+		return -1;
+	mount->tree = sys_open_tree(source, "", AT_EMPTY_PATH | OPEN_TREE_CLONE |
+				    OPEN_TREE_CLOEXEC | (has(mount, 'b') ? 0 : AT_RECURSIVE));
+	if (mount->tree < 0 || sys_mount_setattr(mount->tree, AT_RECURSIVE, &attr) ||
+	    set_propagation(mount))
+		return fail("mount %s: it cannot be cloned: %m", mount->source);
+	return 0;
+}
+
+/* With the user's rights: whatever the user cannot reach cannot be mounted. */
+static int clone_source(struct mount_entry *mount)
+{
+	int source, rc;
 
 	if (caps_raise(NO_CAPS))
 		return -1;
 	source = open_source(mount->source);
 	if (source < 0)
 		return refuse_source(mount);
-	if (check_source(mount, source)) {
-		int rc = refuse_source(mount);
-		close(source);
-		return rc;
-	}
+	rc = check_source(mount, source) ? refuse_source(mount) : clone_tree(mount, source);
+	close(source);
+	return rc;
+}
+
+/* What the hook made for this step in the container's namespace. */
+static int clone_inside(int root, struct mount_entry *mount)
+{
+	int source, rc;
+
+	if (caps_raise(NO_CAPS))
+		return -1;
+	source = sys_openat2(root, mount->source, O_PATH | O_DIRECTORY,
+			     RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	if (source < 0)
+		return fail("mount %s: %m", mount->target);
+	mount->is_dir = true;
+	rc = clone_tree(mount, source);
+	close(source);
+	return rc;
+}
+
+static int new_proc(struct mount_entry *mount)
+{
 	if (caps_raise(CAP_BIT(CAP_SYS_ADMIN)))
 		return -1;
-	mount->tree = sys_open_tree(source, "", AT_EMPTY_PATH | AT_RECURSIVE |
-				    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	close(source);
-	if (mount->tree < 0 ||
-	    mount_setattr_at(mount->tree, AT_RECURSIVE, &attr))
-		return fail("mount %s: it cannot be cloned: %m", mount->source);
-	return 0;
+	mount->is_dir = true;
+	mount->tree = sys_new_proc();
+	return mount->tree < 0 ? fail("mount %s: %m", mount->target) : 0;
 }
 
 int mounts_clone_sources(const struct plan *plan)
 {
-	for (size_t i = 0; i < plan->mount_count; i++)
-		if (clone_source(&plan->mounts[i]))
+	for (size_t i = 0; i < plan->mount_count; i++) {
+		struct mount_entry *mount = &plan->mounts[i];
+
+		if (!has(mount, 'u') && !has(mount, 'i') && !has(mount, 'P') &&
+		    clone_source(mount))
 			return -1;
+	}
+	return 0;
+}
+
+/* Before anything is attached, which could cover them. */
+static int clone_from_inside(const struct plan *plan, int root)
+{
+	for (size_t i = 0; i < plan->mount_count; i++) {
+		struct mount_entry *mount = &plan->mounts[i];
+
+		if (has(mount, 'i') && clone_inside(root, mount))
+			return -1;
+		if (has(mount, 'P') && new_proc(mount))
+			return -1;
+	}
 	return 0;
 }
 
 /* --- targets -------------------------------------------------------------- */
-
-static bool same_mount(int one, int other)
-{
-	struct statx a, b;
-
-	return !statx(one, "", AT_EMPTY_PATH, STATX_MNT_ID, &a) &&
-	       !statx(other, "", AT_EMPTY_PATH, STATX_MNT_ID, &b) &&
-	       (a.stx_mask & b.stx_mask & STATX_MNT_ID) &&
-	       a.stx_mnt_id == b.stx_mnt_id;
-}
-
-static const uint64_t INSIDE = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-
-/*
- * First as the user, anywhere inside; then with the right to pass directories
- * of the image that are closed to the user, but never across a mount: what is
- * mounted is the node's, and there the user has the user's rights alone.
- */
-static int find_target(int root, const char *path)
-{
-	int fd;
-
-	if (caps_raise(NO_CAPS))
-		return -1;
-	fd = sys_openat2(root, path, O_PATH, INSIDE);
-	if (fd >= 0 || (errno != EACCES && errno != ENOENT))
-		return fd;
-	if (caps_raise(LOOKUP_CAPS))
-		return -1;
-	fd = sys_openat2(root, path, O_PATH, INSIDE | RESOLVE_NO_XDEV);
-	/* Beyond a mount only the user's own look counts, and it found nothing. */
-	if (fd < 0 && errno == EXDEV)
-		errno = ENOENT;
-	return fd;
-}
-
-static int make_node(int parent, const char *name, bool is_dir)
-{
-	if (is_dir)
-		return mkdirat(parent, name, 0755);
-	return mknodat(parent, name, S_IFREG | 0644, 0);
-}
-
-static int find_or_make(int root, char *path, bool is_dir);
-
-/* Make the last part of path; its parents first.  0, or -1 with errno. */
-static int make_target(int root, char *path, bool is_dir)
-{
-	char *slash = strrchr(path, '/');
-	int parent, rc, saved;
-
-	*slash = '\0';
-	parent = slash == path ? fcntl(root, F_DUPFD_CLOEXEC, 0)
-			       : find_or_make(root, path, true);
-	*slash = '/';
-	if (parent < 0)
-		return -1;
-	/* In a mounted directory of the node nothing is made but by the user. */
-	rc = caps_raise(same_mount(parent, root) ? LOOKUP_CAPS : NO_CAPS);
-	if (!rc)
-		rc = make_node(parent, slash + 1, is_dir);
-	saved = errno;
-	close(parent);
-	errno = saved;
-	/* Another task of the node may have been faster. */
-	return rc && errno != EEXIST ? -1 : 0;
-}
-
-static int find_or_make(int root, char *path, bool is_dir)
-{
-	int fd = find_target(root, path);
-
-	if (fd >= 0 || errno != ENOENT)
-		return fd;
-	if (make_target(root, path, is_dir))
-		return -1;
-	return find_target(root, path);
-}
 
 static int attach_at(struct mount_entry *mount, int target)
 {
@@ -224,7 +190,8 @@ static int attach_at(struct mount_entry *mount, int target)
 
 static int attach(int root, struct mount_entry *mount)
 {
-	int target = find_or_make(root, mount->target, mount->is_dir);
+	bool as_dir = has(mount, 'D') || (mount->is_dir && !has(mount, 'F'));
+	int target = target_find_or_make(root, mount->target, as_dir);
 	int rc;
 
 	if (target < 0)
@@ -235,10 +202,26 @@ static int attach(int root, struct mount_entry *mount)
 	return rc;
 }
 
+static int detach(int root, const struct mount_entry *mount)
+{
+	if (target_unmount(root, mount->target) == 0)
+		return 0;
+	if (errno == EINVAL || errno == ENOENT)
+		return fail("umount %s: nothing is mounted there: check the path",
+			    mount->target);
+	return fail("umount %s: %m", mount->target);
+}
+
 int mounts_attach(const struct plan *plan, int root)
 {
-	for (size_t i = 0; i < plan->mount_count; i++)
-		if (plan->mounts[i].tree >= 0 && attach(root, &plan->mounts[i]))
+	if (clone_from_inside(plan, root))
+		return -1;
+	for (size_t i = 0; i < plan->mount_count; i++) {
+		struct mount_entry *mount = &plan->mounts[i];
+
+		if (has(mount, 'u') ? detach(root, mount)
+				    : mount->tree >= 0 && attach(root, mount))
 			return -1;
+	}
 	return 0;
 }

@@ -1,9 +1,10 @@
 /*
  * plan.c - the plan of a step: what the hook's records say, kept in memory.
  *
- * Each task reads its own, and keeps it until its execve.  The records come from our own root child; still, one that does not parse
- * makes the plan fail.
+ * Each task reads its own, and keeps it until its execve.  The records come from
+ * our own root child; still, one that does not parse makes the plan fail.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,75 +12,108 @@
 
 #include "shim.h"
 
-const struct plan PLAN_EMPTY = { .namespace_fd = -1 };
+const struct plan PLAN_EMPTY = { .namespaces = { -1, -1, -1, -1, -1 } };
 
-void plan_free(struct plan *plan)
+int words_add(struct words *words, const char *text)
 {
-	for (size_t i = 0; i < plan->mount_count; i++) {
-		free(plan->mounts[i].source);
-		free(plan->mounts[i].target);
-	}
-	for (size_t i = 0; i < plan->workdir_count; i++)
-		free(plan->workdirs[i]);
-	for (size_t i = 0; i < plan->env_count; i++)
-		free(plan->env[i]);
-	free(plan->mounts);
-	free(plan->workdirs);
-	free(plan->env);
-	free(plan->failure);
-	if (plan->namespace_fd >= 0)
-		close(plan->namespace_fd);
-	*plan = PLAN_EMPTY;
-}
-
-static int add_string(char ***list, size_t *count, const char *text)
-{
-	char **grown = reallocarray(*list, *count + 1, sizeof(**list));
+	char **grown = reallocarray(words->list, words->count + 1, sizeof(*grown));
 	char *copy = strdup(text);
 
 	if (grown)
-		*list = grown;
+		words->list = grown;
 	if (!grown || !copy) {
 		free(copy);
 		return -1;
 	}
-	grown[(*count)++] = copy;
+	grown[words->count++] = copy;
 	return 0;
 }
 
-/* flags NUL source NUL target */
-static int add_mount(struct plan *plan, const char *flags, size_t size)
+void words_free(struct words *words)
 {
-	const char *end = flags + size;
-	const char *source = flags + strlen(flags) + 1;
-	const char *target = source < end ? source + strlen(source) + 1 : end;
+	for (size_t i = 0; i < words->count; i++)
+		free(words->list[i]);
+	free(words->list);
+	*words = (struct words) { 0 };
+}
+
+void plan_free(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->mount_count; i++)
+		free((char *)plan->mounts[i].flags);
+	free(plan->mounts);
+	words_free(&plan->workdirs);
+	words_free(&plan->env);
+	words_free(&plan->entrypoint);
+	free(plan->launcher);
+	free(plan->failure);
+	for (int kind = 0; kind < NS_KINDS; kind++)
+		if (plan->namespaces[kind] >= 0)
+			close(plan->namespaces[kind]);
+	*plan = PLAN_EMPTY;
+}
+
+/* flags NUL source NUL target; NUL-terminated behind its size bytes */
+static int add_mount(struct plan *plan, const char *record, size_t size)
+{
+	char *flags = malloc(size + 1), *source, *target;
 	struct mount_entry *grown;
 
-	if (target >= end || source[0] != '/' || target[0] != '/')
+	if (!flags)
 		return -1;
+	memcpy(flags, record, size + 1);
+	source = flags + strlen(flags) + 1;
+	target = source < flags + size ? source + strlen(source) + 1 : flags + size;
 	grown = reallocarray(plan->mounts, plan->mount_count + 1, sizeof(*grown));
-	if (!grown)
+	if (grown)
+		plan->mounts = grown;
+	if (!grown || target >= flags + size || target[0] != '/' ||
+	    (source[0] != '/' && !strpbrk(flags, "uP"))) {
+		free(flags);
 		return -1;
-	plan->mounts = grown;
-	grown[plan->mount_count] = (struct mount_entry) {
-		.read_only = strchr(flags, 'r') != NULL,
-		.devices = strchr(flags, 'd') != NULL,
-		.optional = strchr(flags, 'o') != NULL,
-		.source = strdup(source),
-		.target = strdup(target),
-		.tree = -1,
+	}
+	grown[plan->mount_count++] = (struct mount_entry) {
+		.flags = flags, .source = source, .target = target, .tree = -1,
 	};
-	plan->mount_count++;
-	return grown[plan->mount_count - 1].source &&
-	       grown[plan->mount_count - 1].target ? 0 : -1;
+	return 0;
 }
 
-static int set_once(int *slot, int fd)
+int plan_cover(struct plan *plan, const char *target)
 {
-	if (fd < 0 || *slot >= 0)
+	char record[2 * PATH_MAX + 8];
+	int size;
+
+	if (!plan->launcher)
 		return -1;
-	*slot = fd;
-	return 0;
+	size = snprintf(record, sizeof(record), "rF%c%s%c%s", 0, plan->launcher, 0, target);
+	if (size < 0 || (size_t)size >= sizeof(record))
+		return -1;
+	return add_mount(plan, record, (size_t)size);
+}
+
+static int add_namespace(struct plan *plan, const char *name, int fd)
+{
+	static const char *const names[NS_KINDS] = {
+		[NS_MOUNT] = "mnt", [NS_NET] = "net", [NS_IPC] = "ipc",
+		[NS_UTS] = "uts", [NS_PID] = "pid",
+	};
+
+	for (int kind = 0; kind < NS_KINDS; kind++) {
+		if (strcmp(names[kind], name))
+			continue;
+		if (fd < 0 || plan->namespaces[kind] >= 0)
+			return -1;
+		plan->namespaces[kind] = fd;
+		return 0;
+	}
+	return -1;
+}
+
+static int set_text(char **slot, const char *text)
+{
+	free(*slot);
+	*slot = strdup(text);
+	return *slot ? 0 : -1;
 }
 
 /* record is NUL-terminated behind its size bytes. */
@@ -92,20 +126,22 @@ int plan_add(struct plan *plan, const char *record, size_t size, int fd)
 	switch (record[0]) {
 	case 'V':
 	case 'U':
-		return add_string(&plan->env, &plan->env_count, payload);
+		return words_add(&plan->env, payload);
 	case 'W':
-		return add_string(&plan->workdirs, &plan->workdir_count, payload);
+		return words_add(&plan->workdirs, payload);
+	case 'A':
+		return words_add(&plan->entrypoint, payload);
 	case 'M':
 		return add_mount(plan, payload, size - 1);
 	case 'R':
 		plan->read_only_root = true;
 		return 0;
 	case 'N':
-		return set_once(&plan->namespace_fd, fd);
+		return add_namespace(plan, payload, fd);
+	case 'X':
+		return set_text(&plan->launcher, payload);
 	case 'F':
-		free(plan->failure);
-		plan->failure = strdup(payload);
-		return plan->failure ? 0 : -1;
+		return set_text(&plan->failure, payload);
 	default:
 		return -1;
 	}

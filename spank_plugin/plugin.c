@@ -2,12 +2,15 @@
  * plugin.c - the SPANK entry points: which process does what, and nothing more.
  *
  *   every process   init                 register the options
+ *   srun and friends  init_post_opt      check them before anything is queued
+ *   srun            local_user_init      keep the command off nodes without socker
  *   slurmstepd      user_init            start the Python hook
  *   each task       task_init_privileged (root) keep capabilities for the join
  *                   task_init            (the user) wait for the hook's plan,
  *                                        join, or end the task
  *   slurmstepd      task_post_fork       leave the task's channel to the task
- *   slurmstepd      task_exit, exit      end a hook that nobody waits for
+ *   slurmstepd      task_exit, exit      end a hook that nobody waits for; behind
+ *                                        the last task the step's end
  *   slurmd's child  job_epilog           run the Python hook if the job used us
  *
  * A step that asks for no container leaves each of these after one test, and
@@ -35,24 +38,49 @@ static bool wanted;		/* the step asked for a container */
 static bool can_join;		/* the task kept its capabilities */
 static struct hook hook = HOOK_NONE;
 static struct hook_config config;
-static size_t tasks_ended;
+static size_t task_count, tasks_ended;
 static pid_t loaded_in;		/* the process that keeps our state */
 
 int slurm_spank_init(spank_t sp, int ac, char **av)
 {
+	spank_context_t context = spank_context();
+
+	loaded_in = getpid();
+	if (options_register(sp, ac, av))
+		slurm_error("socker: the options cannot be registered");
+	if (context == S_CTX_LOCAL || context == S_CTX_ALLOCATOR)
+		submit_begin(context == S_CTX_ALLOCATOR);
+	/* A failure here would drain the node. */
+	return 0;
+}
+
+/* Called once all options are known; nothing is queued yet. */
+int slurm_spank_init_post_opt(spank_t sp, int ac, char **av)
+{
+	spank_context_t context = spank_context();
+	const char *python = hook_config_argument(ac, av, "python");
+
+	if (context != S_CTX_LOCAL && context != S_CTX_ALLOCATOR)
+		return 0;
+	/* Not by a return value, which Slurm ignores for an `optional` plugin. */
+	if (submit_settle(sp, python, context == S_CTX_ALLOCATOR))
+		exit(EXIT_FAILURE);
+	return 0;
+}
+
+/* In srun, when the step is about to be launched. */
+int slurm_spank_local_user_init(spank_t sp, int ac, char **av)
+{
 	(void)ac;
 	(void)av;
-	loaded_in = getpid();
-	if (options_register(sp))
-		slurm_error("socker: the options cannot be registered");
-	/* A failure here would drain the node. */
+	if (options_want_container())
+		submit_protect_command(sp);
 	return 0;
 }
 
 static void start_hook(spank_t sp, int ac, char **av)
 {
 	static struct step_request request;
-	size_t tasks;
 
 	/*
 	 * With CONTAIN_SPANK Slurm calls user_init in a child of its own, which
@@ -65,7 +93,7 @@ static void start_hook(spank_t sp, int ac, char **av)
 	}
 	if (hook_config_parse(&config, ac, av))
 		return;
-	if (step_fill_step(sp, &request) || step_local_task_count(sp, &tasks)) {
+	if (step_fill_step(sp, &request) || step_local_task_count(sp, &task_count)) {
 		say("Slurm does not tell about the step: its release and the "
 		    "plugin's may differ: `socker check` tells");
 		return;
@@ -75,16 +103,22 @@ static void start_hook(spank_t sp, int ac, char **av)
 	request.plugin_args = config.args;
 	request.state_directory = STATE_DIRECTORY;
 	if (request.options)
-		hook_start(&config, &request, tasks, &hook);
+		hook_start(&config, &request, task_count, &hook);
 	else
 		say("no memory for the step's options");
 }
 
 int slurm_spank_user_init(spank_t sp, int ac, char **av)
 {
+	char **env = step_environment(sp);
+
+	if (env)
+		options_receive(env);
 	wanted = options_want_container();
-	if (wanted)
+	if (wanted) {
+		submit_restore_command(sp);
 		start_hook(sp, ac, av);
+	}
 	return 0;
 }
 
@@ -103,6 +137,29 @@ static void tell_user(const char *text)
 	dprintf(STDERR_FILENO, "socker: %s\n", text);
 }
 
+/*
+ * The site's TaskProlog before the join, its variables over all others, as
+ * natively; the options' own variable is nothing for the user's programs.
+ */
+static int arrange_environment(spank_t sp, struct plan *plan)
+{
+	struct words changes = { 0 };
+	char **env = step_environment(sp);
+	int rc;
+
+	if (!env || spank_unsetenv(sp, OPTIONS_VARIABLE) == ESPANK_NOSPACE)
+		return -1;
+	rc = prolog_run(step_environment(sp), &changes);
+	if (!rc && prolog_path())
+		rc = plan_cover(plan, prolog_path());
+	if (!rc)
+		rc = step_apply_environment(sp, &plan->env);
+	if (!rc)
+		rc = step_apply_environment(sp, &changes);
+	words_free(&changes);
+	return rc;
+}
+
 /* 0 only if this process is now inside the container, without a capability. */
 static int enter_container(spank_t sp)
 {
@@ -115,7 +172,8 @@ static int enter_container(spank_t sp)
 	hook_keep_channel(&hook, index);
 	if (hook_wait(&hook, index, config.timeout, index == 0 ? tell_user : NULL, &plan))
 		return -1;
-	if (plan.namespace_fd < 0 || step_apply_environment(sp, &plan))
+	if (plan.namespaces[NS_MOUNT] < 0 || arrange_environment(sp, &plan) ||
+	    launch_arrange(sp, &plan))
 		return -1;
 	if (join_container(&plan, &workdir) ||
 	    spank_setenv(sp, "PWD", workdir, 1) != ESPANK_SUCCESS)
@@ -144,16 +202,49 @@ int slurm_spank_task_post_fork(spank_t sp, int ac, char **av)
 	return 0;
 }
 
+static void tell_step(const char *text)
+{
+	say("%s", text);
+}
+
+/* The hook of step_start left a file when something is to be done at the end. */
+static bool step_has_end(const struct step_request *request)
+{
+	char path[512];
+	int length = snprintf(path, sizeof(path), "%s/%s/%u/step-%u", STATE_DIRECTORY,
+			      request->node, request->job_id, request->step_id);
+
+	return length > 0 && (size_t)length < sizeof(path) && access(path, F_OK) == 0;
+}
+
+static void run_step_end(spank_t sp)
+{
+	struct step_request request;
+	struct plan none = PLAN_EMPTY;
+
+	if (step_fill_step(sp, &request) || !step_has_end(&request))
+		return;
+	request.hook = SOCKER_STEP_END;
+	request.options = options_collect();
+	request.plugin_args = config.args;
+	request.state_directory = STATE_DIRECTORY;
+	if (request.options && hook_start(&config, &request, 1, &hook) == 0)
+		hook_wait(&hook, 0, config.timeout, tell_step, &none);
+	hook_end(&hook);
+	plan_free(&none);
+}
+
 /*
  * Before Slurm removes the step's cgroups, which a hook that still works is in.
  */
 int slurm_spank_task_exit(spank_t sp, int ac, char **av)
 {
-	(void)sp;
 	(void)ac;
 	(void)av;
-	if (wanted && ++tasks_ended == hook.channel_count)
-		hook_end(&hook);
+	if (!wanted || ++tasks_ended != task_count)
+		return 0;
+	hook_end(&hook);
+	run_step_end(sp);
 	return 0;
 }
 

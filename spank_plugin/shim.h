@@ -18,38 +18,58 @@
 
 /* options.c: the options of srun, sbatch and salloc */
 
-int options_register(spank_t sp);
+int options_register(spank_t sp, int ac, char **av);
+/* On the node: the values that submit.c sent along in the step's environment. */
+void options_receive(char **env);
 bool options_want_container(void);
 /* The given options as a new NULL-terminated array of "name=value". */
 char **options_collect(void);
+#define OPTIONS_VARIABLE "SLURM_SOCKER_OPTIONS"
+
+/* submit.c: in srun, sbatch and salloc */
+
+void submit_begin(bool new_job);
+int submit_settle(spank_t sp, const char *python, bool new_job);
+void submit_protect_command(spank_t sp);
+/* On the node: what submit_protect_command() did is undone. */
+void submit_restore_command(spank_t sp);
 
 /* plan.c: what the hook decided, as one task read it */
 
 struct mount_entry {
-	bool read_only;
-	bool devices;
-	bool optional;
-	char *source;
-	char *target;
+	const char *flags;	/* letters, see bridge.h; start of one allocation */
+	const char *source;
+	const char *target;
 	int tree;		/* detached clone of source; -1 when skipped */
 	bool is_dir;
 };
 
+enum namespace_kind { NS_MOUNT, NS_NET, NS_IPC, NS_UTS, NS_PID, NS_KINDS };
+
+struct words {
+	char **list;
+	size_t count;
+};
+
 struct plan {
 	bool complete;		/* the hook said success */
-	int namespace_fd;
+	int namespaces[NS_KINDS];	/* descriptors; -1: the node's */
 	bool read_only_root;
 	struct mount_entry *mounts;
 	size_t mount_count;
-	char **workdirs;
-	size_t workdir_count;
-	char **env;		/* "NAME=VALUE" to set, "NAME" to remove */
-	size_t env_count;
+	struct words workdirs;
+	struct words env;	/* "NAME=VALUE" to set, "NAME" to remove */
+	struct words entrypoint;	/* in front of the command */
+	char *launcher;		/* path on the node */
 	char *failure;
 };
 
 extern const struct plan PLAN_EMPTY;
 void plan_free(struct plan *plan);
+int words_add(struct words *words, const char *text);
+void words_free(struct words *words);
+/* One more mount: the launcher, which does nothing there, over a file of the image. */
+int plan_cover(struct plan *plan, const char *target);
 /* Takes one record; fd is the descriptor that came with it, or -1. */
 int plan_add(struct plan *plan, const char *record, size_t size, int fd);
 
@@ -62,6 +82,8 @@ struct hook_config {
 	char **args;		/* all arguments of the plugstack line, for Python */
 };
 
+/* The first one's value; NULL when there is none. */
+const char *hook_config_argument(int ac, char **av, const char *name);
 int hook_config_parse(struct hook_config *config, int ac, char **av);
 void hook_config_free(struct hook_config *config);
 
@@ -101,7 +123,20 @@ int step_fill_step(spank_t sp, struct step_request *request);
 int step_fill_job(spank_t sp, struct step_request *request);
 int step_local_task_count(spank_t sp, size_t *count);
 int step_task_index(spank_t sp, size_t *index);
-int step_apply_environment(spank_t sp, const struct plan *plan);
+char **step_environment(spank_t sp);
+char **step_command(spank_t sp);
+int step_apply_environment(spank_t sp, const struct words *changes);
+
+/* prolog.c: the site's TaskProlog, on the node */
+
+/* Before the join; its variables and removals are added to changes. */
+int prolog_run(char **env, struct words *changes);
+/* Its path, when the site has one: nothing may run there a second time. */
+const char *prolog_path(void);
+
+/* launch.c is a program of its own: see there */
+
+int launch_arrange(spank_t sp, const struct plan *plan);
 
 /* caps.c, join.c: a task enters the container */
 

@@ -49,6 +49,7 @@ int step_fill_step(spank_t sp, struct step_request *request)
 	if (step_fill_job(sp, request))
 		return -1;
 	if (spank_get_item(sp, S_JOB_STEPID, &request->step_id) ||
+	    spank_get_item(sp, S_JOB_NODEID, &request->node_index) ||
 	    spank_get_item(sp, S_JOB_GID, &request->gid) ||
 	    spank_get_item(sp, S_JOB_SUPPLEMENTARY_GIDS, &groups, &group_count) ||
 	    spank_get_item(sp, S_JOB_ENV, &request->env) ||
@@ -82,11 +83,29 @@ int step_task_index(spank_t sp, size_t *index)
 	return 0;
 }
 
-/* "NAME=VALUE" sets, "NAME" removes. */
-int step_apply_environment(spank_t sp, const struct plan *plan)
+/* Slurm's own array: an exchanged word is what Slurm sends or executes. */
+char **step_command(spank_t sp)
 {
-	for (size_t i = 0; i < plan->env_count; i++) {
-		char *name = plan->env[i];
+	char **argv;
+	int argc = 0;
+
+	if (spank_get_item(sp, S_JOB_ARGV, &argc, &argv) != ESPANK_SUCCESS || argc < 1)
+		return NULL;
+	return argv;
+}
+
+char **step_environment(spank_t sp)
+{
+	char **env;
+
+	return spank_get_item(sp, S_JOB_ENV, &env) == ESPANK_SUCCESS ? env : NULL;
+}
+
+/* "NAME=VALUE" sets, "NAME" removes. */
+int step_apply_environment(spank_t sp, const struct words *changes)
+{
+	for (size_t i = 0; i < changes->count; i++) {
+		char *name = changes->list[i];
 		char *equals = strchr(name, '=');
 		spank_err_t rc;
 

@@ -33,9 +33,22 @@
 /* caps.c: permitted all along, effective only around the calls that need them */
 int caps_raise(uint64_t effective);
 int caps_drop_all(void);
+int caps_forget(void);
+
+/* syscalls.c: those without a wrapper in every libc */
+int sys_openat2(int dir, const char *path, uint64_t flags, uint64_t resolve);
+int sys_open_tree(int dir, const char *path, unsigned flags);
+int sys_move_mount(int tree, int target);
+int sys_mount_setattr(int fd, unsigned flags, struct mount_attr *attr);
+/* A detached mount of a /proc for the processes of the step's pid namespace. */
+int sys_new_proc(void);
+bool sys_same_mount(int one, int other);
+
+/* targets.c: paths inside the container; 0 or a descriptor, or -1 with errno */
+int target_find_or_make(int root, const char *path, bool is_dir);
+int target_unmount(int root, const char *path);
 
 /* mounts.c */
-int mount_setattr_at(int fd, unsigned flags, struct mount_attr *attr);
 int mounts_clone_sources(const struct plan *plan);
 int mounts_attach(const struct plan *plan, int root);
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from spank_plugin import build
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 
 
 def pytest_collection_modifyitems(items):
@@ -28,16 +30,29 @@ class Stub:
         self.library = folder / "scripted.so"
 
     def run(
-        self, context: str, *options: str, script: str = "", args=(), env=None, tasks: int = 1
+        self,
+        context: str,
+        *options: str,
+        script: str = "",
+        args=(),
+        env=None,
+        tasks: int = 1,
+        status: int = 0,
+        python: bool = False,
     ) -> str:
-        """The stub's output; `options` as "name=value", `script` for the hook."""
+        """The stub's output; `options` as "name=value", `script` for the hook.
+
+        python: `args` names an interpreter, which finds pycontrol in this tree.
+        """
         path = self.folder / "script"
         path.write_text(script)
-        words = [f"library={self.library}", f"python={path}", "timeout=2", *args]
+        words = [*args, f"library={self.library}", f"python={path}", "timeout=2"]
         command = [self.folder / "stub_slurm", self.folder / "socker.so", context]
         command += [f"--arg={word}" for word in words]
         command += [f"--option={option}" for option in options]
         command += [f"--tasks={tasks}"]
+        if python:
+            command[3] = f"--arg=python={self.interpreter()}"
         result = subprocess.run(
             command,
             capture_output=True,
@@ -45,8 +60,19 @@ class Stub:
             timeout=60,
             env={"SLURMD_NODENAME": "n7", **(env or {})},
         )
-        assert result.returncode == 0, result.stderr
+        assert result.returncode == status, result.stderr
         return result.stdout + result.stderr
+
+    def interpreter(self) -> Path:
+        """A python that knows this tree though it is isolated: a script does that."""
+        path = self.folder / "python"
+        path.write_text(
+            f"#!{sys.executable} -I\n"
+            f"import runpy, sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+            "runpy.run_module(sys.argv[sys.argv.index('-m') + 1], run_name='__main__')\n"
+        )
+        path.chmod(0o755)
+        return path
 
 
 @pytest.fixture(scope="session")

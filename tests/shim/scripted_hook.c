@@ -39,7 +39,7 @@ static void send_namespace(int channel)
 		struct cmsghdr header;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
-	struct iovec part = { .iov_base = "N", .iov_len = 1 };
+	struct iovec part = { .iov_base = "Nmnt", .iov_len = 4 };
 	struct msghdr message = {
 		.msg_iov = &part, .msg_iovlen = 1,
 		.msg_control = &control, .msg_controllen = sizeof(control),

@@ -43,7 +43,7 @@ spank_err_t spank_option_register(spank_t sp, struct spank_option *opt)
 
 spank_err_t spank_get_item(spank_t sp, spank_item_t item, ...)
 {
-	static char *argv[] = { "true", NULL };
+	static char word[] = "true", *argv[] = { word, NULL };
 	static gid_t groups[] = { 7, 8 };
 	va_list ap;
 
@@ -53,6 +53,9 @@ spank_err_t spank_get_item(spank_t sp, spank_item_t item, ...)
 	case S_JOB_ID:
 	case S_JOB_STEPID:
 		*va_arg(ap, uint32_t *) = 42;
+		break;
+	case S_JOB_NODEID:
+		*va_arg(ap, uint32_t *) = 0;
 		break;
 	case S_JOB_LOCAL_TASK_COUNT:
 		*va_arg(ap, uint32_t *) = (uint32_t)task_count;
@@ -95,6 +98,22 @@ spank_err_t spank_unsetenv(spank_t sp, const char *name)
 	(void)sp;
 	printf("unsetenv %s\n", name);
 	return unsetenv(name) ? ESPANK_BAD_ARG : ESPANK_SUCCESS;
+}
+
+spank_err_t spank_job_control_setenv(spank_t sp, const char *name, const char *value,
+				     int overwrite)
+{
+	(void)sp;
+	(void)overwrite;
+	printf("job %s=%s\n", name, value);
+	return ESPANK_SUCCESS;
+}
+
+spank_err_t spank_job_control_unsetenv(spank_t sp, const char *name)
+{
+	(void)sp;
+	(void)name;
+	return ESPANK_SUCCESS;
 }
 
 const char *spank_strerror(spank_err_t err)
@@ -198,7 +217,7 @@ static void remote(void)
 static void show_variables(void)
 {
 	for (char **entry = environ; *entry; entry++)
-		if (strstr(*entry, "SPANK"))
+		if (strstr(*entry, "SPANK") || strstr(*entry, "SOCKER"))
 			printf("env %s\n", *entry);
 }
 
@@ -220,9 +239,19 @@ int main(int argc, char **argv)
 	for (int i = 3; i < argc; i++)
 		if (!strncmp(argv[i], "--option=", 9))
 			printf("option %d\n", give_option(argv[i] + 9));
-	if (context == S_CTX_REMOTE)
+	if (context == S_CTX_REMOTE) {
 		remote();
-	else
-		show_variables();
+		return 0;
+	}
+	printf("post_opt %d\n", call("slurm_spank_init_post_opt"));
+	if (context == S_CTX_LOCAL) {
+		char **words;
+		int count;
+
+		call("slurm_spank_local_user_init");
+		spank_get_item(NULL, S_JOB_ARGV, &count, &words);
+		printf("command %s\n", words[0]);
+	}
+	show_variables();
 	return 0;
 }

@@ -45,6 +45,7 @@ def test_the_bridge_says_the_same_on_both_sides():
     header = (ROOT / "spank_plugin/bridge.h").read_text()
     assert f"SOCKER_ABI {bridge.ABI} " in header
     assert f"SOCKER_STEP_START = {bridge.STEP_START}" in header
+    assert f"SOCKER_STEP_END = {bridge.STEP_END}" in header
     assert f"SOCKER_JOB_EPILOG = {bridge.JOB_EPILOG}" in header
 
 

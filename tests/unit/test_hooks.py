@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pycontrol import hooks, policy, request
+from pycontrol import plan, policy, request
 from pycontrol.config import Config
 from pycontrol.identity import Account
 from pycontrol.image import Image
@@ -29,7 +29,7 @@ def test_where_a_task_starts(asked, cwd, image, expected):
     wanted = request.parse((("docker", "a"), *asked.items()), cwd)
     spec = policy.decide(wanted, ALICE, Config(), cwd=cwd, step_id=0, argv=("true",))
     record = Record("c", 1, 2, Image("sha256:1", (), image))
-    assert hooks.workdirs(spec, record) == expected
+    assert plan.workdirs(spec, record) == expected
 
 
 def test_a_step_that_finds_its_container_does_not_import_the_sdk():

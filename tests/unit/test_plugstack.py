@@ -31,7 +31,9 @@ def test_another_directory_is_told_to_the_plugin():
     block = install.plugstack_block(Path("/opt/x"), "/v/bin/python3", enable=False)
     line = block.splitlines()[3]
     assert line.startswith("#required /opt/x/socker.so python=/v/bin/python3 ")
-    assert line.endswith(" library=/opt/x/socker_python.so pause=/opt/x/pause")
+    assert line.endswith(
+        " library=/opt/x/socker_python.so pause=/opt/x/pause launcher=/opt/x/launch"
+    )
 
 
 def test_every_argument_is_in_the_example():

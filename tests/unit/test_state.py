@@ -28,17 +28,17 @@ def job(tmp_path, monkeypatch):
 
 def test_record_survives(job):
     record = Record("abc", 12, 34, IMAGE)
-    job.save(REFERENCE, record)
-    assert job.load(REFERENCE) == record
-    assert job.load(Reference("other:1")) is None
+    job.save("a:1", record)
+    assert job.load("a:1") == record
+    assert job.load("other:1") is None
 
 
 def test_damaged_record(job):
-    job.save(REFERENCE, Record("abc", 12, 34, IMAGE))
+    job.save("a:1", Record("abc", 12, 34, IMAGE))
     path = next(job.folder.glob("*.json"))
     path.write_text("{")
     with pytest.raises(NodeError, match="damaged"):
-        job.load(REFERENCE)
+        job.load("a:1")
 
 
 def test_what_a_killed_hook_had_begun(job):

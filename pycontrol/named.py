@@ -1,0 +1,90 @@
+"""What --container-name=NAME[:MODE] means, given what the job has on this node.
+
+A named container lives from the first step that names it to the end of its job.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pycontrol import kernel, state
+from pycontrol.errors import UserError
+from pycontrol.policy import ContainerSpec
+from pycontrol.state import Record
+
+
+def check(spec: ContainerSpec, record: Record | None) -> None:
+    """Raises UserError when the step cannot have its container, as `record` says.
+
+    record: of the container if it runs; for a step without a name anything is fine.
+    """
+    if not spec.name:
+        return
+    name, mode = spec.name.name, spec.name.mode
+    if record is None:
+        _check_missing(spec, name, mode)
+    elif mode == "create":
+        raise UserError(
+            f"container {name}: the job has it already on this node: leave out :create to use "
+            "it, or choose another name"
+        )
+    elif spec.image and record.made_of != spec.image.text:
+        raise UserError(
+            f"container {name}: it was made of {record.made_of}, not of {spec.image.text}: "
+            "choose another name"
+        )
+    elif mode == "no_exec" and in_use(record, spec.account.uid):
+        raise UserError(
+            f"container {name}: another step runs in it: leave out :no_exec to join it, or wait"
+        )
+
+
+def _check_missing(spec: ContainerSpec, name: str, mode: str) -> None:
+    if mode == "exec":
+        raise UserError(
+            f"container {name}: no step of this job has made it on this node: start one with "
+            f"--container-name={name} and an image first"
+        )
+    if not spec.image:
+        raise UserError(
+            f"container {name}: no step of this job has made it on this node, and there is no "
+            "image to make it of: add --container-image=IMAGE"
+        )
+
+
+def in_use(record: Record, uid: int) -> bool:
+    """Whether a process of the user's has the container's root as its own."""
+    inside = root_identity(record)
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdecimal():
+            continue
+        try:
+            if entry.stat().st_uid != uid:
+                continue
+            root = os.stat(f"/proc/{entry.name}/root")
+        except OSError:  # it has ended
+            continue
+        if (root.st_dev, root.st_ino) == inside:
+            return True
+    return False
+
+
+def root_identity(record: Record) -> tuple[int, int]:
+    """(st_dev, st_ino) of the root that tasks of the container have."""
+    child_end, ours = os.pipe()
+    namespace = state.open_namespace(record)
+    child = os.fork()
+    if child == 0:
+        try:
+            kernel.enter_mount_namespace(namespace)
+            status = os.stat("/")
+            os.write(ours, f"{status.st_dev} {status.st_ino}".encode())
+        finally:
+            os._exit(0)
+    os.close(ours)
+    os.close(namespace)
+    with open(child_end, "rb") as file:
+        text = file.read()
+    os.waitpid(child, 0)
+    device, _, inode = text.decode().partition(" ")
+    return int(device), int(inode)

@@ -1,0 +1,107 @@
+"""Tells the tasks of a step, through the shim, what each has to do to join.
+
+Runs as root in the step's hook; spank_plugin/bridge.h has the records.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from pycontrol import as_user, environment, namespaces
+from pycontrol.bridge import Channel, StepFacts
+from pycontrol.config import Config
+from pycontrol.environment import Wishes
+from pycontrol.errors import UserError
+from pycontrol.mounts import Mount
+from pycontrol.namespaces import Namespaces
+from pycontrol.policy import ContainerSpec
+from pycontrol.state import JobState, Record
+
+LARGEST_ENV_FILE = 1 << 18  # bytes
+
+
+def send(
+    channel: Channel,
+    facts: StepFacts,
+    spec: ContainerSpec,
+    record: Record,
+    config: Config,
+    wanted: Wishes,
+    entered: Namespaces,
+) -> None:
+    """Namespaces, mounts in order, working directory, command, environment."""
+    for kind, descriptor in entered.descriptors.items():
+        channel.namespace(kind, descriptor)
+    send_mounts(channel, facts, spec)
+    if spec.read_only_root:
+        channel.read_only_root()
+    for workdir in workdirs(spec, record):
+        channel.workdir(workdir)
+    channel.launcher(config.launcher)
+    send_entrypoint(channel, facts, spec, record)
+    send_environment(channel, facts, spec, record, wanted)
+
+
+def send_mounts(channel: Channel, facts: StepFacts, spec: ContainerSpec) -> None:
+    job = JobState(facts.state_root, facts.node, facts.job_id)
+    passwd, group = job.account_files(spec.key)
+    accounts = (
+        Mount(str(passwd), "/etc/passwd", read_only=True),
+        Mount(str(group), "/etc/group", read_only=True),
+    )
+    number = 0
+    for mount in (*spec.mounts, *accounts, *spec.user_mounts):
+        if mount.kind == "tmpfs":
+            mount = replace(mount, source=namespaces.source(number))
+            number += 1
+        channel.mount(mount.flags, mount.source, mount.target)
+
+
+def workdirs(spec: ContainerSpec, record: Record) -> list[str]:
+    """The one that was asked for, or the first that the task can enter."""
+    if spec.workdir:
+        return [spec.workdir]
+    return [path for path in (spec.cwd, record.image.workdir, "/") if path.startswith("/")]
+
+
+def send_entrypoint(
+    channel: Channel, facts: StepFacts, spec: ContainerSpec, record: Record
+) -> None:
+    if not spec.entrypoint:
+        return
+    for word in record.image.entrypoint:
+        channel.entrypoint(word)
+    if spec.entrypoint_log and facts.node_index == 0:
+        words = " ".join(record.image.entrypoint) or "none"
+        channel.tell(f"image {record.made_of}: its entrypoint: {words}")
+
+
+def wishes(spec: ContainerSpec) -> Wishes:
+    """The variables of --container-env-file, then those of --container-env."""
+    if not spec.env_file:
+        return spec.wishes
+    path = spec.env_file
+    try:
+        data = as_user.call(spec.account, lambda: _read(path), LARGEST_ENV_FILE)
+    except UserError as error:
+        raise UserError(f"--container-env-file: {error}: check the path") from error
+    keep, pairs = environment.parse_file(data.decode(errors="surrogateescape"), path)
+    return Wishes(keep + spec.wishes.keep, pairs + spec.wishes.set)
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # of a pipe: no wait
+    with open(descriptor, "rb") as file:
+        return file.read(LARGEST_ENV_FILE + 1) or b""
+
+
+def send_environment(
+    channel: Channel, facts: StepFacts, spec: ContainerSpec, record: Record, wanted: Wishes
+) -> None:
+    account = {"HOME": spec.account.home, "USER": spec.account.name, "LOGNAME": spec.account.name}
+    changes = environment.merge(facts.env, record.image.env, account, wanted)
+    for name, value in changes.set.items():
+        channel.set_variable(name, value)
+    for name in changes.remove:
+        channel.remove_variable(name)

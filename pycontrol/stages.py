@@ -1,0 +1,24 @@
+"""Shows the user what a step's set-up does, and how long: with -v or SOCKER_VERBOSE=1."""
+
+from __future__ import annotations
+
+import time
+
+from pycontrol.bridge import Channel, StepFacts
+
+
+class Stages:
+    """One line a stage, with its time in milliseconds."""
+
+    def __init__(self, facts: StepFacts, channel: Channel):
+        self._shown = ("verbose", "1") in facts.options
+        self._where = facts.node
+        self._channel = channel
+        self._since = time.monotonic()
+
+    def done(self, stage: str) -> None:
+        now = time.monotonic()
+        if self._shown:
+            milliseconds = (now - self._since) * 1000
+            self._channel.tell(f"{self._where}: {stage}: {milliseconds:.0f} ms")
+        self._since = now

@@ -1,0 +1,163 @@
+/*
+ * submit_check.c - asks the parser (pycontrol/submit.py) about the options before
+ * anything is queued.
+ *
+ * Runs in srun, sbatch and salloc as the user, in a process of its own: these
+ * never load Python (DESIGN D9).  Where it cannot run, the node's own check of
+ * the same options holds.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "options.h"
+
+enum {
+	PATIENCE = 10000,	/* milliseconds; 30 are usual */
+	REFUSED = 2,		/* the check's exit status for the user's mistakes */
+	ANSWER_MAX = 256 * 1024,
+};
+
+extern char **environ;
+
+/* Only what this command line or its environment says: the job's was checked. */
+static bool anything_new(void)
+{
+	for (int i = 0; i < OPTION_COUNT; i++)
+		if (option_given(i) && !submit_from_job(i))
+			return true;
+	for (char **entry = environ; *entry; entry++)
+		if (!strncmp(*entry, "PYXIS_CONTAINER_", strlen("PYXIS_CONTAINER_")))
+			return true;
+	return false;
+}
+
+static pid_t start_check(const char *python, int channel)
+{
+	char *argv[] = { (char *)python, "-I", "-m", "pycontrol.submit", NULL };
+	posix_spawn_file_actions_t actions;
+	pid_t child = -1;
+
+	if (posix_spawn_file_actions_init(&actions))
+		return -1;
+	if (posix_spawn_file_actions_adddup2(&actions, channel, STDIN_FILENO) ||
+	    posix_spawn_file_actions_adddup2(&actions, channel, STDOUT_FILENO) ||
+	    posix_spawn(&child, python, &actions, NULL, argv, environ))
+		child = -1;
+	posix_spawn_file_actions_destroy(&actions);
+	return child;
+}
+
+static int send_all(int channel, const char *text)
+{
+	size_t left = strlen(text) + 1;
+
+	while (left) {
+		ssize_t sent = send(channel, text, left, MSG_NOSIGNAL);
+
+		if (sent <= 0)
+			return -1;
+		text += sent;
+		left -= (size_t)sent;
+	}
+	return 0;
+}
+
+static int send_options(int channel)
+{
+	char **options = options_collect();
+	int rc = options ? 0 : -1;
+
+	for (size_t i = 0; options && options[i]; i++) {
+		rc = rc ? rc : send_all(channel, options[i]);
+		free(options[i]);
+	}
+	free(options);
+	shutdown(channel, SHUT_WR);
+	return rc;
+}
+
+/* The answer's size, up to its end; -1 when it does not come. */
+static ssize_t receive_answer(int channel, char *answer, size_t size)
+{
+	size_t got = 0;
+
+	while (got < size) {
+		struct pollfd ready = { .fd = channel, .events = POLLIN };
+		ssize_t part;
+
+		if (poll(&ready, 1, PATIENCE) <= 0)
+			return -1;
+		part = recv(channel, answer + got, size - got, 0);
+		if (part < 0)
+			return -1;
+		if (part == 0)
+			return (ssize_t)got;
+		got += (size_t)part;
+	}
+	return -1;
+}
+
+/* "name=value" of pyxis's variables, where the site lets them count. */
+static void take_answer(char *answer, size_t size)
+{
+	for (char *entry = answer; entry < answer + size; entry += strlen(entry) + 1) {
+		char *equals = strchr(entry, '=');
+
+		if (!equals)
+			continue;
+		*equals = '\0';
+		for (int i = 0; i < OPTION_COUNT; i++)
+			if (!strcmp(entry, OPTIONS[i].name) && !option_given(i))
+				option_set(i, equals + 1, GIVEN);
+		entry = equals + 1;
+	}
+}
+
+/* Only a clear "refused" is a refusal: the node checks again. */
+static int end_check(pid_t child, bool answered)
+{
+	int status = 0;
+
+	if (!answered)
+		kill(child, SIGKILL);
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return 0;
+	return WIFEXITED(status) && WEXITSTATUS(status) == REFUSED ? -1 : 0;
+}
+
+int submit_check(const char *python)
+{
+	static char answer[ANSWER_MAX];
+	int pair[2];
+	pid_t child;
+	ssize_t size;
+
+	if (!python || !anything_new() ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return 0;
+	child = start_check(python, pair[1]);
+	close(pair[1]);
+	if (child < 0) {
+		close(pair[0]);
+		return 0;
+	}
+	size = send_options(pair[0]) ? -1 : receive_answer(pair[0], answer, sizeof(answer) - 1);
+	close(pair[0]);
+	if (end_check(child, size >= 0))
+		return -1;
+	if (size > 0) {
+		answer[size] = '\0';
+		take_answer(answer, (size_t)size);
+	}
+	return 0;
+}

@@ -1,0 +1,64 @@
+/*
+ * syscalls.c - system calls that not every libc wraps, each with one error path:
+ * -1 with errno.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "task.h"
+
+#ifndef STATX_MNT_ID
+#define STATX_MNT_ID 0x1000
+#endif
+
+int sys_openat2(int dir, const char *path, uint64_t flags, uint64_t resolve)
+{
+	struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = resolve };
+
+	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+}
+
+int sys_open_tree(int dir, const char *path, unsigned flags)
+{
+	return (int)syscall(SYS_open_tree, dir, path, flags);
+}
+
+int sys_move_mount(int tree, int target)
+{
+	return (int)syscall(SYS_move_mount, tree, "", target, "",
+			    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+int sys_mount_setattr(int fd, unsigned flags, struct mount_attr *attr)
+{
+	return (int)syscall(SYS_mount_setattr, fd, "", flags | AT_EMPTY_PATH,
+			    attr, sizeof(*attr));
+}
+
+int sys_new_proc(void)
+{
+	int context = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
+	int tree = -1;
+
+	if (context < 0)
+		return -1;
+	if (!syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		tree = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
+				    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+				    MOUNT_ATTR_NOEXEC);
+	close(context);
+	return tree;
+}
+
+bool sys_same_mount(int one, int other)
+{
+	struct statx a, b;
+
+	return !statx(one, "", AT_EMPTY_PATH, STATX_MNT_ID, &a) &&
+	       !statx(other, "", AT_EMPTY_PATH, STATX_MNT_ID, &b) &&
+	       (a.stx_mask & b.stx_mask & STATX_MNT_ID) &&
+	       a.stx_mnt_id == b.stx_mnt_id;
+}

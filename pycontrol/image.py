@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pycontrol.errors import UserError
 
 LONGEST = 512  # characters; more than registry, name, tag and digest need
+MOST_VOLUMES = 32  # of an image: the engine makes a directory and a mount of each
+LARGEST_ENV = 1 << 18  # bytes of an image's ENV
 
 # The grammar of github.com/distribution/reference, which Docker uses.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -64,3 +66,30 @@ def parse_reference(text: str) -> Reference:
     if not match["tag"] and not match["digest"]:
         text += ":latest"
     return Reference(text)
+
+
+def split_tag(text: str) -> tuple[str, str, str]:
+    """(name, separator, tag or digest) as the SDK wants them."""
+    if "@" in text:
+        return text.partition("@")
+    name, separator, tag = text.rpartition(":")
+    return (name, separator, tag) if separator and "/" not in tag else (text, "", "")
+
+
+def image_of(found: dict, name: str) -> Image:
+    """The image that the engine describes; errors call it `name`."""
+    settings = found.get("Config") or {}
+    _refuse_excess(name, settings)
+    return Image(
+        image_id=found["Id"],
+        env=tuple(settings.get("Env") or ()),
+        workdir=settings.get("WorkingDir") or "",
+    )
+
+
+def _refuse_excess(name: str, settings: dict) -> None:
+    """An image's configuration is its maker's: the engine and we work by its size."""
+    if len(settings.get("Volumes") or ()) > MOST_VOLUMES:
+        raise UserError(f"image {name}: it has more than {MOST_VOLUMES} VOLUMEs")
+    if sum(map(len, settings.get("Env") or ())) > LARGEST_ENV:
+        raise UserError(f"image {name}: its ENV is larger than {LARGEST_ENV} bytes")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import docker
@@ -86,16 +86,13 @@ class Engine:
 
     def find_image(self, reference: Reference) -> Image | None:
         """The image if this node has it."""
-        return self._inspect(reference.text, reference.text)
+        return self.image_by_id(reference.text, reference.text)
 
     def image_by_id(self, image_id: str, name: str) -> Image | None:
         """The same by id; `name` is what errors call it."""
-        return self._inspect(image_id, name)
-
-    def _inspect(self, wanted: str, name: str) -> Image | None:
         try:
             with self._errors(f"image {name}"):
-                found = self._api.inspect_image(wanted)
+                found = self._api.inspect_image(image_id)
         except EngineError as error:
             if isinstance(error.__cause__, docker.errors.NotFound):
                 return None
@@ -126,15 +123,16 @@ class Engine:
                 ) from error
             raise
 
-    def load(self, archive: Iterable[bytes], name: str) -> str:
+    def load(self, archive: Iterable[bytes], name: str, going_on: Callable[[], None]) -> str:
         """Load the one image of a docker-archive; returns its id.
 
         An exception in `archive` breaks the request off: the engine, which has
-        not seen its end, loads nothing.
+        not seen its end, loads nothing.  `going_on` is called while it unpacks.
         """
         with self._errors(f"loading {name}"), self._no_timeout():
             text = ""
             for event in self._api.load_image(archive):
+                going_on()
                 if "error" in event:
                     raise UserError(f"image {name}: the engine refuses it: {event['error']}")
                 text += event.get("stream", "")

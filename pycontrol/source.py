@@ -78,7 +78,10 @@ class Source:
     def need(self, name: object) -> Member:
         member = self.find(name) if isinstance(name, str) else None
         if not member:
-            raise UserError(f"image {self.path}: it names {name!r}, but has no such file in it")
+            raise UserError(
+                f"image {self.path}: it names {str(name)[:200]!r}, but has no such file in it: "
+                "make it again"
+            )
         return member
 
     def read(self, name: object) -> bytes:

@@ -6,7 +6,8 @@
         KEY.lock                    held while a container is made or removed
         KEY.json                    the record of a running container
         KEY/passwd, KEY/group       what tasks mount over the image's own
-    /run/socker/pulls/NN.lock       held while an image is pulled; 256 of them
+    /run/socker/pulls/NN.lock       held while an image is pulled or imported; 256 of them
+    /run/socker/files/              image files that were imported (imagefile.py)
 
 Prolog, steps, epilog and gc are different processes: nothing is kept in memory
 (DESIGN D8).  KEY is a hash of the image's reference.

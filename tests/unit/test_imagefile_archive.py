@@ -129,7 +129,7 @@ def test_the_archive_has_no_end_when_the_layers_have_none():
 @pytest.mark.parametrize("form", ["docker", "docker, gzip", "docker, xz", "oci", "oci, gzip"])
 def test_cut_short(write, form):
     data = FORMS[form]
-    with pytest.raises(UserError, match="damaged or cut short|no such file in it"):
+    with pytest.raises(UserError, match=r"damaged or cut short|no such file in it"):
         describe(write(data[: len(data) // 2]))
 
 

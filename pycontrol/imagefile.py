@@ -111,7 +111,7 @@ class Importer:
             return
         record = self._record(file)
         record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _forget_oldest(record.parent)
+        _make_room(record.parent)
         state.write(record, json.dumps({"image": image.image_id}), mode=0o600)
 
     # --- importing ---
@@ -125,6 +125,7 @@ class Importer:
         return image
 
     def _import_archive(self) -> Image:
+        """The image's id is the hash of all of it: its users may share it."""
         plan = self._describe()
         content = plan.image_id.removeprefix("sha256:")
         present = self._engine.image_by_id(plan.image_id, self._path) or self._kept(content)
@@ -165,6 +166,7 @@ class Importer:
         yield rebuild.end(plan)
 
     def _import_squashfs(self, file: Identity) -> Image:
+        """Nothing ties the tar to the hash but the user's process: hence the uid in `content`."""
         unpacker, viewer = squashfs.tool("sqfs2tar"), squashfs.tool("rdsquashfs")
         content = _hash("squashfs", RULES, self._account.uid, self._hash_of(file))
         present = self._kept(content)
@@ -207,10 +209,10 @@ class Importer:
         self._teller.tell(f"{doing} {self._path}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
     def _keep(self, image_id: str, content: str) -> Image:
-        self._engine.tag(image_id, REPOSITORY, content)
         image = self._engine.image_by_id(image_id, self._path)
         if not image:
             raise EngineError(f"image {self._path}: imported, but the engine does not have it")
+        self._engine.tag(image_id, REPOSITORY, content)
         return image
 
 
@@ -218,9 +220,9 @@ def _hash(*words: object) -> str:
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
 
-def _forget_oldest(folder: Path) -> None:
+def _make_room(folder: Path) -> None:
     """Users make files without end: what is forgotten is only read once more."""
-    records = sorted(folder.glob("*.json"), key=lambda path: path.name)
+    records = list(folder.glob("*.json"))
     if len(records) >= MOST_RECORDS:
         for record in records[::2]:
             record.unlink(missing_ok=True)

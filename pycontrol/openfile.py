@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from pycontrol.errors import SockerError, UserError
 
-LARGEST_MEMORY = 2 << 30  # address space of the child
+LARGEST_MEMORY = 2 << 30  # that the child may add to its address space
 # A pipe must not make us wait, a terminal not become ours.
 FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 SQUASHFS, ARCHIVE, LAYOUT = "squashfs", "archive", "layout"
@@ -58,7 +58,12 @@ def explained(path: str) -> Iterator[None]:
 
 def limit_memory() -> None:
     """The last bound: decompressors and parsers allocate what their input says."""
-    resource.setrlimit(resource.RLIMIT_AS, (LARGEST_MEMORY, LARGEST_MEMORY))
+    with open("/proc/self/statm") as file:  # what slurmstepd had mapped is no small part
+        now = int(file.read().split()[0]) * resource.getpagesize()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = now + LARGEST_MEMORY
+    if hard == resource.RLIM_INFINITY or limit < hard:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def open_path(path: str) -> int:

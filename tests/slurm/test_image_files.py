@@ -227,10 +227,11 @@ def test_a_pipe_does_not_hang_the_step(alice, files):
 
 def test_a_prune_leaves_it(alice, files, layer):
     path = files / "image.tar"
-    members = image_files.docker_members([layer], None, configuration([layer]))
-    path.write_bytes(image_files.tar(members))
+    label = {"socker.test": "prune"}
+    made = configuration([layer], Labels=label)
+    path.write_bytes(image_files.tar(image_files.docker_members([layer], None, made)))
     assert alice.srun(f"--container-image={give(alice, path)}", *ASK).lines == ANSWER
     image = read("docker", "images", "-q", FILES)
     assert image
-    read("docker", "image", "prune", "-f")
+    read("docker", "image", "prune", "-f", "--filter", "label=socker.test=prune")
     assert read("docker", "images", "-q", FILES) == image

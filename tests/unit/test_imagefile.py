@@ -1,16 +1,20 @@
 """Image files: what the user named, and what is remembered of it."""
 
+import io
 import json
 import os
+import pwd
+import tarfile
 import time
 
 import pytest
 
-from pycontrol import imagefile, openfile, reader, state
+from pycontrol import identity, imagefile, openfile, reader, state
 from pycontrol.config import Config
 from pycontrol.errors import UserError
 from pycontrol.identity import Account
 from pycontrol.image import Image
+from tests import image_files
 
 ALICE = Account("alice", 1001, 100, "", "/home/alice", ((100, "users"),))
 BOB = Account("bob", 1002, 100, "", "/home/bob", ((100, "users"),))
@@ -150,6 +154,106 @@ def test_a_damaged_record_is_none(importer, tmp_path):
 def test_records_do_not_grow_without_end(tmp_path, monkeypatch):
     monkeypatch.setattr(imagefile, "MOST_RECORDS", 10)
     for number in range(30):
-        imagefile._forget_oldest(tmp_path)
+        imagefile._make_room(tmp_path)
         state.write(tmp_path / f"{number}.json", "{}", mode=0o600)
         assert len(list(tmp_path.iterdir())) <= 10
+
+
+# --- the whole, with children that are another user ---------------------------------
+
+
+class Engine(FakeEngine):
+    """Keeps what it is given, as Docker does: by the configuration's hash."""
+
+    def __init__(self):
+        super().__init__()
+        self.loads = 0
+
+    def find_image(self, reference) -> Image | None:
+        return None
+
+    def load(self, archive, name, going_on) -> str:
+        self.loads += 1
+        sent = b"".join(archive)
+        with tarfile.open(fileobj=io.BytesIO(sent)) as tar:
+            (manifest,) = json.load(tar.extractfile("manifest.json"))
+        self.known += (f"sha256:{manifest['Config'].removesuffix('.json')}",)
+        return self.known[-1]
+
+    def tag(self, image_id: str, repository: str, tag: str) -> None:
+        assert (repository, f"sha256:{tag}") == ("socker.local/file", image_id)
+
+
+class Patient(Silent):
+    def ask_for_time(self, seconds: int) -> None:
+        pass
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="changes its user id")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A directory that other users reach."""
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    return tmp_path
+
+
+@pytest.fixture
+def nobody():
+    entry = pwd.getpwnam("nobody")
+    return identity.look_up(entry.pw_uid, entry.pw_gid, [])
+
+
+LAYER = image_files.tar({"a": b"1"})
+
+
+def provide(path, account, engine, root) -> Image:
+    return imagefile.provide(str(path), account, engine, Config(), Patient(), root / "state")
+
+
+@as_root
+def test_once_per_content(folder, nobody):
+    engine = Engine()
+    for name in ("one", "two"):
+        (folder / name).write_bytes(image_files.tar(image_files.docker_members([LAYER])))
+        image = provide(folder / name, nobody, engine, folder)
+        assert image.image_id == image_files.digest(image_files.config([LAYER]))
+    assert engine.loads == 1
+
+
+@as_root
+def test_a_layer_that_the_engine_has_must_be_in_the_file_too(folder, nobody):
+    engine = Engine()
+    engine.known = (image_files.digest(image_files.config([LAYER])),)
+    members = image_files.docker_members([image_files.tar({"b": b"2"})])
+    members["c.json"] = image_files.config([LAYER])
+    (folder / "claim").write_bytes(image_files.tar(members))
+    with pytest.raises(UserError, match="layer 1 is not the one"):
+        provide(folder / "claim", nobody, engine, folder)
+    assert engine.loads == 0
+
+
+@as_root
+def test_a_failure_of_the_child_is_told_and_loads_nothing(folder, nobody, monkeypatch):
+    def pour(plan, output):
+        output.write(LAYER[:100])
+        raise UserError("image /x: the disk is gone")
+
+    monkeypatch.setattr(reader, "pour", pour)
+    (folder / "image").write_bytes(image_files.tar(image_files.docker_members([LAYER])))
+    engine = Engine()
+    with pytest.raises(UserError, match="the disk is gone"):
+        provide(folder / "image", nobody, engine, folder)
+    assert not engine.known
+
+
+@as_root
+def test_root_does_not_read_for_the_user(folder, nobody):
+    path = folder / "image"
+    path.write_bytes(image_files.tar(image_files.docker_members([LAYER])))
+    path.chmod(0o600)
+    with pytest.raises(UserError, match=f"image {path}: the job's user cannot read it"):
+        provide(path, nobody, Engine(), folder)

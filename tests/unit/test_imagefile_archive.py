@@ -83,6 +83,16 @@ def test_every_form_gives_the_same_image(write, form):
         assert sent.extractfile(manifest["Config"]).read() == config(LAYERS)
 
 
+def test_long_reading_shows(write, monkeypatch):
+    monkeypatch.setattr(reader, "TICK", 10_000)
+    output = io.BytesIO()
+    reader.describe(str(write(FORMS["docker"])), output)
+    *progress, plan = map(json.loads, output.getvalue().splitlines())
+    assert all(set(words) == {"read"} for words in progress)
+    assert progress
+    assert "config" in plan
+
+
 def test_a_layout(tmp_path):
     folder = image_files.write_layout(tmp_path, oci_members(ONE))
     plan = describe(folder)

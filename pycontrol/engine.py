@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import docker
@@ -17,17 +18,13 @@ import docker.errors
 import requests.exceptions
 
 from pycontrol.errors import EngineError, UserError
-from pycontrol.image import Image, Reference
+from pycontrol.image import Image, Reference, image_of, split_tag
 
 JOB, NODE, USER, IMAGE = "socker.job", "socker.node", "socker.user", "socker.image"
 PAUSE_INSIDE = "/.socker/pause"
 # Nobody: no right of root's, and out of reach of the job's owner, who could else
 # kill it and put another process in its place (docs/developer/decisions/0007).
 FIRST_PROCESS_USER = "65534:65534"
-
-MOST_VOLUMES = 32  # of an image: the engine makes a directory and a mount of each
-LARGEST_ENV = 1 << 18  # bytes of an image's ENV
-MOST_WORDS = 1024  # of an ENTRYPOINT
 
 # Go's os.FileMode: regular files have none of the type bits (io/fs, fs.go).
 GO_MODE_SYMLINK = 1 << 27
@@ -89,22 +86,18 @@ class Engine:
 
     def find_image(self, reference: Reference) -> Image | None:
         """The image if this node has it."""
+        return self.image_by_id(reference.text, reference.text)
+
+    def image_by_id(self, image_id: str, name: str) -> Image | None:
+        """The same by id; `name` is what errors call it."""
         try:
-            with self._errors(f"image {reference.text}"):
-                found = self._api.inspect_image(reference.text)
+            with self._errors(f"image {name}"):
+                found = self._api.inspect_image(image_id)
         except EngineError as error:
             if isinstance(error.__cause__, docker.errors.NotFound):
                 return None
             raise
-        settings = found.get("Config") or {}
-        _refuse_excess(reference, settings)
-        return Image(
-            image_id=found["Id"],
-            env=tuple(settings.get("Env") or ()),
-            workdir=settings.get("WorkingDir") or "",
-            entrypoint=tuple(settings.get("Entrypoint") or ()),
-            cmd=tuple(settings.get("Cmd") or ()),
-        )
+        return image_of(found, name)
 
     def pull(self, reference: Reference) -> Iterator[dict]:
         """Pull an image; yields the engine's progress events.
@@ -112,7 +105,7 @@ class Engine:
         Raises UserError with the registry's words when it does not have the
         image or does not give it, EngineError for every other failure.
         """
-        name, separator, tag = _split_tag(reference.text)
+        name, separator, tag = split_tag(reference.text)
         try:
             with self._errors(f"pulling {reference.text}"):
                 events = self._api.pull(
@@ -129,6 +122,46 @@ class Engine:
                     f"{_explanation(error.__cause__)}: check the name"
                 ) from error
             raise
+
+    def load(self, archive: Iterable[bytes], name: str, going_on: Callable[[], None]) -> str:
+        """Load the one image of a docker-archive; returns its id.
+
+        An exception in `archive` breaks the request off: the engine, which has
+        not seen its end, loads nothing.  `going_on` is called while it unpacks.
+        """
+        with self._errors(f"loading {name}"), self._no_timeout():
+            text = ""
+            for event in self._api.load_image(archive):
+                going_on()
+                if "error" in event:
+                    raise UserError(f"image {name}: the engine refuses it: {event['error']}")
+                text += event.get("stream", "")
+        loaded = re.search(r"Loaded image ID: (sha256:[0-9a-f]{64})", text)
+        if not loaded:
+            raise EngineError(f"engine: loading {name}: it names no image: {text[:200]!r}")
+        return loaded[1]
+
+    def import_root(self, tar: Iterable[bytes], changes: list[str], name: str) -> str:
+        """Make an image of a root directory's tar; returns its id.  Breaks off as `load`."""
+        with self._errors(f"importing {name}"):
+            answer = self._api.import_image_from_data(tar, changes=changes)
+        imported = re.search(r'"status":"(sha256:[0-9a-f]{64})"', answer)
+        if not imported:  # an error that came after the status line of HTTP
+            raise UserError(f"image {name}: the engine refuses it: {answer[:500].strip()}")
+        return imported[1]
+
+    def tag(self, image_id: str, repository: str, tag: str) -> None:
+        with self._errors(f"tagging {repository}:{tag}"):
+            self._api.tag(image_id, repository, tag, force=True)
+
+    @contextlib.contextmanager
+    def _no_timeout(self) -> Iterator[None]:
+        """For a request of minutes; its caller limits it by the clock."""
+        before, self._api.timeout = self._api.timeout, None
+        try:
+            yield
+        finally:
+            self._api.timeout = before
 
     # --- containers ---
 
@@ -206,26 +239,6 @@ class Engine:
             status = getattr(getattr(error.__cause__, "response", None), "status_code", None)
             if status not in (404, 409):  # gone; removal in progress
                 raise
-
-
-def _refuse_excess(reference: Reference, settings: dict) -> None:
-    """An image's configuration is its maker's: the engine and we work by its size."""
-    if len(settings.get("Volumes") or ()) > MOST_VOLUMES:
-        raise UserError(f"image {reference.text}: it has more than {MOST_VOLUMES} VOLUMEs")
-    if sum(map(len, settings.get("Env") or ())) > LARGEST_ENV:
-        raise UserError(f"image {reference.text}: its ENV is larger than {LARGEST_ENV} bytes")
-    for part in ("Entrypoint", "Cmd"):
-        words = settings.get(part) or ()
-        if len(words) > MOST_WORDS or sum(map(len, words)) > LARGEST_ENV:
-            raise UserError(f"image {reference.text}: its {part.upper()} is too long")
-
-
-def _split_tag(text: str) -> tuple[str, str, str]:
-    """(name, separator, tag or digest) as the SDK wants them."""
-    if "@" in text:
-        return text.partition("@")
-    name, separator, tag = text.rpartition(":")
-    return (name, separator, tag) if separator and "/" not in tag else (text, "", "")
 
 
 def _root_cause(error: BaseException) -> str:

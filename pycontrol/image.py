@@ -13,6 +13,9 @@ from pycontrol.errors import UserError
 
 LONGEST = 512  # characters; more than registry, name, tag and digest need
 LONGEST_PATH = 4095
+MOST_VOLUMES = 32  # of an image: the engine makes a directory and a mount of each
+LARGEST_ENV = 1 << 18  # bytes of an image's ENV
+MOST_WORDS = 1024  # of an ENTRYPOINT
 
 # The grammar of github.com/distribution/reference, which Docker uses.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -116,3 +119,36 @@ def _without_enroots_parts(text: str) -> tuple[str, str]:
         return "", text
     registry = f"{match['registry']}/" if match["registry"] else ""
     return match["user"] or "", registry + match["rest"]
+
+
+def split_tag(text: str) -> tuple[str, str, str]:
+    """(name, separator, tag or digest) as the SDK wants them."""
+    if "@" in text:
+        return text.partition("@")
+    name, separator, tag = text.rpartition(":")
+    return (name, separator, tag) if separator and "/" not in tag else (text, "", "")
+
+
+def image_of(found: dict, name: str) -> Image:
+    """The image that the engine describes; errors call it `name`."""
+    settings = found.get("Config") or {}
+    _refuse_excess(name, settings)
+    return Image(
+        image_id=found["Id"],
+        env=tuple(settings.get("Env") or ()),
+        workdir=settings.get("WorkingDir") or "",
+        entrypoint=tuple(settings.get("Entrypoint") or ()),
+        cmd=tuple(settings.get("Cmd") or ()),
+    )
+
+
+def _refuse_excess(name: str, settings: dict) -> None:
+    """An image's configuration is its maker's: the engine and we work by its size."""
+    if len(settings.get("Volumes") or ()) > MOST_VOLUMES:
+        raise UserError(f"image {name}: it has more than {MOST_VOLUMES} VOLUMEs")
+    if sum(map(len, settings.get("Env") or ())) > LARGEST_ENV:
+        raise UserError(f"image {name}: its ENV is larger than {LARGEST_ENV} bytes")
+    for part in ("Entrypoint", "Cmd"):
+        words = settings.get(part) or ()
+        if len(words) > MOST_WORDS or sum(map(len, words)) > LARGEST_ENV:
+            raise UserError(f"image {name}: its {part.upper()} is too long")

@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from functools import partial
 
 from cgroup import place
 from cgroup import remove as cgroups
@@ -19,10 +19,10 @@ from pycontrol.bridge import Channel, JobFacts, StepFacts
 from pycontrol.config import Config, load
 from pycontrol.errors import NodeError, UserError
 from pycontrol.namespaces import Namespaces
+from pycontrol.patience import Teller
 from pycontrol.policy import ContainerSpec
 from pycontrol.state import JobState, Record, StepEnd
 
-FIRST_LINE_AFTER = 2  # seconds: shorter waits say nothing
 SET_UP_WAIT = 15  # seconds that the epilog waits for set-ups that are being given up
 EPILOG_WAIT = 60  # seconds that an epilog may take, beside the engine's answers
 MOST_CONTAINERS = 32  # of one job on one node, beside its steps' own
@@ -41,9 +41,8 @@ def provide(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Chan
     job = JobState(facts.state_root, facts.node, facts.job_id)
     patience = config.pull_timeout + config.engine_timeout
     channel.ask_for_time(patience)
-    waiting = tell_now_and_then(
-        channel, config, f"waiting for another step's set-up of {spec.text}"
-    )
+    teller = Teller(channel, config.progress_interval)
+    waiting = partial(teller.tell, f"waiting for another step's set-up of {spec.text}")
     with state.locked(job.lock_file(spec.key), waiting, patience):
         record = job.load(spec.key)
         if record and not state.is_alive(record):
@@ -117,19 +116,6 @@ def wait_for_set_ups(job: JobState) -> None:
         with contextlib.suppress(NodeError):  # one that hangs must not stop the epilog
             with state.locked(lock, lambda: None, max(0, end - time.monotonic())):
                 pass
-
-
-def tell_now_and_then(channel: Channel, config: Config, text: str) -> Callable[[], None]:
-    """A function that shows the user `text` every few seconds that it is called."""
-    next_line = time.monotonic() + FIRST_LINE_AFTER
-
-    def tell() -> None:
-        nonlocal next_line
-        if time.monotonic() >= next_line:
-            channel.tell(text)
-            next_line = time.monotonic() + config.progress_interval
-
-    return tell
 
 
 def keep_init(spec: ContainerSpec, facts: StepFacts, entered: Namespaces) -> None:

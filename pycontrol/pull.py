@@ -6,11 +6,7 @@ image.  When the pull failed they get its error: a wrong name is asked for once.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +16,8 @@ from pycontrol.config import Config
 from pycontrol.engine import Engine
 from pycontrol.errors import EngineError, UserError
 from pycontrol.image import Image, Reference
+from pycontrol.patience import Teller, within
 
-FIRST_LINE_AFTER = 2  # seconds: shorter pulls say nothing
 LONGEST_ANSWER = 4096  # bytes kept for those who wait
 
 
@@ -70,7 +66,7 @@ class Puller:
         self._channel = channel
         self._root = root
         self._since = since  # epoch seconds: when the step began to ask
-        self._next_line = time.monotonic() + FIRST_LINE_AFTER
+        self._teller = Teller(channel, config.progress_interval)
 
     def provide(self, reference: Reference, policy: str) -> Image:
         """The image, pulled if the policy (always, missing or never) wants that."""
@@ -86,7 +82,7 @@ class Puller:
         lock = state.pull_lock(self._root, reference)
 
         def waiting() -> None:
-            self._tell(f"waiting for another step's pull of {reference.text}")
+            self._teller.tell(f"waiting for another step's pull of {reference.text}")
 
         with state.locked(lock, waiting, self._config.pull_timeout) as descriptor:
             return self._provide_locked(reference, policy, descriptor)
@@ -112,10 +108,15 @@ class Puller:
 
     def _pull(self, reference: Reference) -> None:
         progress = Progress()
-        with _within(self._config.pull_timeout, reference):
+        seconds = self._config.pull_timeout
+        too_long = (
+            f"image {reference.text}: the pull took longer than pull_timeout = {seconds} s: "
+            "try again, what came is kept"
+        )
+        with within(seconds, too_long):
             for event in self._engine.pull(reference):
                 progress.add(event)
-                self._tell(f"pulling {reference.text}: {progress.line()}")
+                self._teller.tell(f"pulling {reference.text}: {progress.line()}")
 
     def _answer_of_another(self, reference: Reference, lock: int) -> str | None:
         """The error of a pull since this step began to ask, "" of one that went well."""
@@ -125,35 +126,7 @@ class Puller:
             return answer
         return None
 
-    def _tell(self, text: str) -> None:
-        """A line to the user, every few seconds."""
-        if time.monotonic() >= self._next_line:
-            self._channel.tell(text)
-            self._next_line = time.monotonic() + self._config.progress_interval
-
 
 def _note_answer(reference: Reference, lock: int, text: str) -> None:
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{reference.text}\n{text}".encode()[:LONGEST_ANSWER], 0)
-
-
-@contextlib.contextmanager
-def _within(seconds: int, reference: Reference) -> Iterator[None]:
-    """Stop the body after so many seconds, also while it waits for the engine.
-
-    The SDK sets no time-out of its own for a pull.
-    """
-
-    def stop(number, frame) -> None:
-        raise EngineError(
-            f"image {reference.text}: the pull took longer than pull_timeout = {seconds} s: "
-            "try again, what came is kept"
-        )
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

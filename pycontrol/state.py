@@ -8,7 +8,8 @@
         KEY/passwd, KEY/group       what tasks mount over the image's own
         roots                       the directories of the job's writable roots
         step-ID                     what is to be done when that step ends
-    /run/socker/pulls/NN.lock       held while an image is pulled; 256 of them
+    /run/socker/pulls/NN.lock       held while an image is pulled or imported; 256 of them
+    /run/socker/files/              image files that were imported (imagefile.py)
 
 Prolog, steps, epilog and gc are different processes: nothing is kept in memory
 (DESIGN D8).  KEY is a hash of what the container is for: an image, a name, or

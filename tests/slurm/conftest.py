@@ -167,7 +167,8 @@ def leftovers() -> list[str]:
     """Everything that a finished job must not leave, in words."""
     found = [f"container {c}" for c in containers()]
     found += [f"cgroup {path}" for path in job_cgroups()]
-    found += [f"file {path}" for path in STATE.glob("*/*") if path.parent.name != "pulls"]
+    kept = ("pulls", "files")  # locks, and records of image files: of the node, not of a job
+    found += [f"file {path}" for path in STATE.glob("*/*") if path.parent.name not in kept]
     extern = read("pgrep", "-f", "^sleep 100000000").split()  # Slurm's own, of each job
     found += [f"process {pid} of an extern step" for pid in extern]
     found += [f"process {pid}, a first process" for pid in read("pgrep", "-x", "pause").split()]

@@ -2,9 +2,8 @@
 
 import pytest
 
-from pycontrol.engine import _split_tag
 from pycontrol.errors import UserError
-from pycontrol.image import parse_reference
+from pycontrol.image import parse_reference, split_tag
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -58,5 +57,5 @@ def test_capital_letters_get_a_hint():
 
 
 def test_split_for_the_sdk():
-    assert _split_tag("r:5000/a:1") == ("r:5000/a", ":", "1")
-    assert _split_tag(f"r:5000/a@{DIGEST}") == ("r:5000/a", "@", DIGEST)
+    assert split_tag("r:5000/a:1") == ("r:5000/a", ":", "1")
+    assert split_tag(f"r:5000/a@{DIGEST}") == ("r:5000/a", "@", DIGEST)

@@ -1,0 +1,29 @@
+"""The examples of docs/user/options.md, as they stand there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import REGISTRY
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/user/options.md"
+IMAGES = re.compile(r"(?<![\w/.-])(debian:bookworm|busybox:\w+)")
+
+
+def examples():
+    """(heading, [(command, expected output), ...]) of each console block."""
+    heading = ""
+    for part in re.split(r"(?m)^(#+ .*|```console\n(?:.|\n)*?\n```)$", PAGE.read_text()):
+        if part.startswith("#"):
+            heading = part.lstrip("# ")
+        elif part.startswith("```console"):
+            steps = re.split(r"(?m)^\$ ", part.removeprefix("```console\n").removesuffix("```"))
+            yield pytest.param([s.partition("\n")[::2] for s in steps if s.strip()], id=heading)
+
+
+@pytest.mark.parametrize("steps", examples())
+def test_example(alice, steps):
+    for command, expected in steps:
+        command, expected = (IMAGES.sub(rf"{REGISTRY}/\1", text) for text in (command, expected))
+        result = alice.run("bash", "-c", f"{command.replace('srun ', 'srun -Q ')} 2>&1")
+        assert result.stdout == expected

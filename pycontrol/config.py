@@ -40,6 +40,9 @@ class Config:
     pull_timeout: int = _setting(
         1800, "Seconds that pulling one image may take, waiting for others included.", "3600"
     )
+    save_timeout: int = _setting(
+        3600, "Seconds that saving one container (--container-save) may take.", "7200"
+    )
     progress_interval: int = _setting(
         5, "Seconds between two progress lines on the user's terminal.", "10"
     )

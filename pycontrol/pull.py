@@ -6,17 +6,15 @@ image.  When the pull failed they get its error: a wrong name is asked for once.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pycontrol import state
 from pycontrol.bridge import Channel
 from pycontrol.config import Config
+from pycontrol.deadline import within
 from pycontrol.engine import Engine
 from pycontrol.errors import EngineError, UserError
 from pycontrol.image import Image, Reference
@@ -103,7 +101,12 @@ class Puller:
 
     def _pull(self, reference: Reference) -> None:
         progress = Progress()
-        with _within(self._config.pull_timeout, reference):
+        # The SDK sets no time-out of its own for a pull.
+        too_long = EngineError(
+            f"image {reference.text}: the pull took longer than pull_timeout = "
+            f"{self._config.pull_timeout} s: try again, what came is kept"
+        )
+        with within(self._config.pull_timeout, too_long):
             for event in self._engine.pull(reference):
                 progress.add(event)
                 self._tell(f"pulling {reference.text}: {progress.line()}")
@@ -125,25 +128,3 @@ class Puller:
 def _note_failure(reference: Reference, lock: int, text: str) -> None:
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{reference.text}\n{text}".encode()[:LONGEST_FAILURE], 0)
-
-
-@contextlib.contextmanager
-def _within(seconds: int, reference: Reference) -> Iterator[None]:
-    """Stop the body after so many seconds, also while it waits for the engine.
-
-    The SDK sets no time-out of its own for a pull.
-    """
-
-    def stop(number, frame) -> None:
-        raise EngineError(
-            f"image {reference.text}: the pull took longer than pull_timeout = {seconds} s: "
-            "try again, what came is kept"
-        )
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

@@ -7,19 +7,17 @@ image.  When the pull failed they get its error: a wrong name is asked for once.
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pycontrol import state
 from pycontrol.bridge import Channel
 from pycontrol.config import Config
-from pycontrol.deadline import within
 from pycontrol.engine import Engine
 from pycontrol.errors import EngineError, UserError
 from pycontrol.image import Image, Reference
+from pycontrol.patience import Teller, within
 
-FIRST_LINE_AFTER = 2  # seconds: shorter pulls say nothing
 LONGEST_FAILURE = 4096  # bytes kept of an error for those who wait
 
 
@@ -68,7 +66,7 @@ class Puller:
         self._channel = channel
         self._root = root
         self._since = since  # epoch seconds: when the step began to ask
-        self._next_line = time.monotonic() + FIRST_LINE_AFTER
+        self._teller = Teller(channel, config.progress_interval)
 
     def provide(self, reference: Reference) -> Image:
         """The image, pulled if this node does not have it."""
@@ -79,7 +77,7 @@ class Puller:
         lock = state.pull_lock(self._root, reference)
 
         def waiting() -> None:
-            self._tell(f"waiting for another step's pull of {reference.text}")
+            self._teller.tell(f"waiting for another step's pull of {reference.text}")
 
         with state.locked(lock, waiting, self._config.pull_timeout) as descriptor:
             return self._provide_locked(reference, descriptor)
@@ -101,15 +99,15 @@ class Puller:
 
     def _pull(self, reference: Reference) -> None:
         progress = Progress()
-        # The SDK sets no time-out of its own for a pull.
-        too_long = EngineError(
-            f"image {reference.text}: the pull took longer than pull_timeout = "
-            f"{self._config.pull_timeout} s: try again, what came is kept"
+        seconds = self._config.pull_timeout
+        too_long = (
+            f"image {reference.text}: the pull took longer than pull_timeout = {seconds} s: "
+            "try again, what came is kept"
         )
-        with within(self._config.pull_timeout, too_long):
+        with within(seconds, too_long):
             for event in self._engine.pull(reference):
                 progress.add(event)
-                self._tell(f"pulling {reference.text}: {progress.line()}")
+                self._teller.tell(f"pulling {reference.text}: {progress.line()}")
 
     def _raise_failure_of_another(self, reference: Reference, lock: int) -> None:
         """Who waited while a pull failed does not try it a second time."""
@@ -117,12 +115,6 @@ class Puller:
         name, _, failure = text.partition("\n")
         if name == reference.text and os.fstat(lock).st_mtime >= self._since:
             raise UserError(failure)
-
-    def _tell(self, text: str) -> None:
-        """A line to the user, every few seconds."""
-        if time.monotonic() >= self._next_line:
-            self._channel.tell(text)
-            self._next_line = time.monotonic() + self._config.progress_interval
 
 
 def _note_failure(reference: Reference, lock: int, text: str) -> None:

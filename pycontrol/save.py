@@ -17,26 +17,23 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from pycontrol import as_user, savearchive, savesquashfs
 from pycontrol.bridge import Channel
 from pycontrol.config import Config
-from pycontrol.deadline import within
 from pycontrol.draft import Draft
 from pycontrol.draft import check as check_file
 from pycontrol.errors import NodeError, SockerError, UserError
 from pycontrol.identity import Account
 from pycontrol.image import Image
+from pycontrol.patience import Teller, within
 from pycontrol.roottar import RootTar
 from pycontrol.savetarget import SaveTarget, parse_target
 
 __all__ = ["SaveTarget", "check", "parse_target", "save"]
 
-FIRST_LINE_AFTER = 2  # seconds: shorter saves say only that they are done
 CLEANING = 60  # seconds to undo a save that was stopped
 LONGEST_ANSWER = 4096
 
@@ -78,13 +75,11 @@ def save(
     extra = savesquashfs.configuration_files(image) if squashfs else {}
     lost = savesquashfs.lost_variables(image) if squashfs else []
     channel.ask_for_time(config.save_timeout + CLEANING)
-    too_long = UserError(
-        f"saving to {target.text} took longer than save_timeout = {config.save_timeout} s"
-    )
+    too_long = f"saving to {target.text} took longer than save_timeout = {config.save_timeout} s"
     draft = Draft(target.text)
 
     def produce(pipe: BinaryIO) -> list[str]:
-        meter = Meter(pipe, target, config, channel)
+        meter = Meter(pipe, target, Teller(channel, config.progress_interval))
         return RootTar(root, meter, skip, swap, extra).write().lines()
 
     consume = _consumer(target, draft, image, account, env, tool)
@@ -94,7 +89,10 @@ def save(
         with within(config.save_timeout, too_long):
             notes, result = deliver(account, consume, produce)
         undo.pop_all()
-    for line in [*notes, *(f"{name} left out: it has a line break" for name in lost)]:
+    for line in [
+        *notes,
+        *(f"ENV {name} left out: a squashfs image cannot hold it" for name in lost),
+    ]:
         channel.tell(f"saving to {target.text}: {line}")
     channel.tell(result)
 
@@ -108,25 +106,17 @@ def _discard(draft: Draft, account: Account) -> None:
 # --- between root and the child -------------------------------------------------
 
 
-@dataclass
 class Meter:
     """Counts what goes to the child, and tells the user every few seconds."""
 
-    pipe: BinaryIO
-    target: SaveTarget
-    config: Config
-    channel: Channel
-
-    def __post_init__(self) -> None:
+    def __init__(self, pipe: BinaryIO, target: SaveTarget, teller: Teller):
+        self._pipe, self._target, self._teller = pipe, target, teller
         self._written = 0
-        self._next_line = time.monotonic() + FIRST_LINE_AFTER
 
     def write(self, data: bytes) -> int:
-        self.pipe.write(data)
+        self._pipe.write(data)
         self._written += len(data)
-        if time.monotonic() >= self._next_line:
-            self.channel.tell(f"saving to {self.target.text}: {megabytes(self._written)} written")
-            self._next_line = time.monotonic() + self.config.progress_interval
+        self._teller.tell(f"saving to {self._target.text}: {megabytes(self._written)} written")
         return len(data)
 
 

@@ -51,13 +51,26 @@ def configuration_files(image: Image) -> dict[str, bytes]:
         entrypoint="".join(f"{_in_single_quotes(word)} " for word in entrypoint),
         cmd=" ".join(map(_in_single_quotes, cmd if entrypoint or cmd else ("/bin/sh",))),
     )
-    env = "".join(f"{entry}\n" for entry in image.env if "\n" not in entry)
+    env = "".join(map(_line, filter(_fits, image.env)))
     return {"etc/environment": os.fsencode(env), "etc/rc": os.fsencode(rc)}
 
 
 def lost_variables(image: Image) -> list[str]:
-    """Those that /etc/environment, a variable a line, cannot hold."""
-    return [entry.partition("=")[0] for entry in image.env if "\n" in entry]
+    """Those that /etc/environment cannot hold."""
+    return [entry.partition("=")[0] for entry in image.env if not _fits(entry)]
+
+
+def _fits(entry: str) -> bool:
+    """A variable a line; and whoever reads it takes ${NAME} for another's value."""
+    return "\n" not in entry and "${" not in entry
+
+
+def _line(entry: str) -> str:
+    """Readers take quotes around a value away: a value that has them gets more."""
+    name, _, value = entry.partition("=")
+    if value[:1] in ("'", '"') or value[-1:].isspace():
+        value = f'"{value}"'
+    return f"{name}={value}\n"
 
 
 def _in_single_quotes(word: str) -> str:
@@ -90,12 +103,16 @@ def command(path: str, output: str) -> list[str]:
     if path == TAR2SQFS:
         return [path, "--quiet", "--force", "--no-skip", "-c", "gzip", "-j", jobs, output]
     fixed = "-tar -noappend -no-progress -quiet -exit-on-error -comp gzip -mem 256M"
+    # 4.5.1 leaves the root directory to the job's owner all the same, which is harmless.
     root = "-root-mode 0755 -root-uid 0 -root-gid 0"
     return [path, "-", output, *fixed.split(), *root.split(), "-processors", jobs]
 
 
 def make(source: BinaryIO, output: int, path: str) -> None:
-    """Fill the file behind the descriptor `output`, which may have no name."""
+    """Fill the file behind the descriptor `output`, which may have no name.
+
+    Raises UserError with the tool's words, or OSError when no more can be written.
+    """
     said = os.memfd_create("said")
     with open(said, "rb") as words:
         process = subprocess.Popen(
@@ -114,6 +131,8 @@ def make(source: BinaryIO, output: int, path: str) -> None:
             process.wait()
             raise
         if process.wait() or broken:
+            # tar2sqfs says "I/O error" alone; the kernel says whether the disk or quota is full.
+            os.pwrite(output, bytes(CHUNK), os.fstat(output).st_size)
             raise UserError(f"{os.path.basename(path)} failed: {_last_words(words)}")
 
 

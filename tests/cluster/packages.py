@@ -27,6 +27,8 @@ NEEDED = [
     "slurm-wlm-basic-plugins",
     "slurmctld",
     "slurmd",
+    "squashfs-tools",  # makes squashfs images for tests
+    "squashfs-tools-ng",  # reads them
 ]
 # Debian 13 split the client from docker.io; Debian 12 has no such package.
 CLIENT = "docker-cli"

@@ -90,4 +90,7 @@ def _location(url: str, headers: Mapping[str, str]) -> str:
     where = headers.get("Location")
     if not where:
         raise UserError("the registry names no place for the upload: it is no registry")
-    return urljoin(url, where)
+    try:
+        return urljoin(url, where)
+    except ValueError:
+        raise UserError("the registry leads to an address that is none") from None

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from pycontrol.credentials import HUB, Credentials
 from pycontrol.errors import UserError
@@ -26,6 +27,8 @@ LARGEST_ANSWER = 64 << 10  # bytes
 LONGEST_WORDS = 300  # characters of a registry's words
 SYSTEM_CAS = "/etc/ssl/certs/ca-certificates.crt"
 SITE_CAS = "/etc/docker/certs.d"  # where the site puts a registry's own CA, for Docker
+# Visible ASCII but for the backslash, which urlsplit and urllib3 understand differently.
+_PLAIN = re.compile(r"[!-\[\]-~]+")
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -82,23 +85,22 @@ class Http:
         raise AssertionError("one of the schemes returned or raised")
 
     def _request(self, method: str, url: str, headers: dict, data) -> Answer:
-        if urlsplit(url).scheme != "https" and not (
-            _is_local(self._registry) and _is_local(urlsplit(url).netloc)
-        ):
+        scheme, host = _origin(url)
+        if scheme != "https" and not (_is_local(self._registry) and _is_local(host)):
             raise UserError(f"registry {self._registry}: it leads to an address without TLS")
         try:
             with self._session.request(
                 method,
                 url,
-                headers=headers,
+                headers={"Accept-Encoding": "identity", **headers},
                 data=data,
                 timeout=(CONNECT, ANSWER),
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = response.raw.read(LARGEST_ANSWER, decode_content=True)
+                body = response.raw.read(LARGEST_ANSWER, decode_content=False)
                 return Answer(response.status_code, url, response.headers, body)
-        except (requests.RequestException, OSError) as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             # By class alone: the text holds the URL, whose parameters may be secrets.
             raise UserError(f"registry {self._registry}: {_why(error)}") from None
 
@@ -149,13 +151,20 @@ def _authorities(registry: str) -> str | bool:
 
 
 def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
+    """(scheme, host) of an address, which may be the registry's word."""
+    try:
+        if not _PLAIN.fullmatch(url):
+            raise ValueError(url)
+        parts = urlsplit(url)
+    except ValueError:
+        raise UserError("the registry leads to an address that is none") from None
     return parts.scheme, parts.netloc
 
 
 def _is_local(netloc: str) -> bool:
     """Docker's insecure registries by default: 127.0.0.0/8, localhost, ::1."""
-    host = urlsplit(f"//{netloc}").hostname or ""
+    host = netloc.rpartition("@")[2]
+    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

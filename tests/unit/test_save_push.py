@@ -69,9 +69,13 @@ class Registry(BaseHTTPRequestHandler):
         self.answer(200)
 
     def do_POST_it(self, url, body):
-        self.answer(202, Location="/upload/1?_state=x")
+        self.answer(202, Location=self.server.place)
 
     def do_PATCH_it(self, url, body):
+        if url.path == "/garbage":
+            self.wfile.write(b"HTTP/1.1 202 x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+            self.close_connection = True
+            return
         self.server.upload = body
         self.answer(202, Location="/upload/1?_state=y")
 
@@ -98,6 +102,7 @@ def registry():
     server.name = f"127.0.0.1:{server.server_port}"
     server.seen, server.blobs, server.manifests = [], {}, {}
     server.wants = server.challenge = ""
+    server.place = "/upload/1?_state=x"
     server.manifest_status, server.words = 201, b""
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -189,6 +194,21 @@ def test_a_place_elsewhere_gets_no_credentials(registry):
     assert registry.seen[-1] == ("GET", "/v2/", None)
 
 
+@pytest.mark.parametrize(
+    "where", ["", "http://[", "http://r.org/x", "http://r.org\\@127.0.0.1/", "/a b"]
+)
+def test_a_place_that_cannot_be(registry, where):
+    registry.place = where
+    with pytest.raises(UserError, match=r"the registry|without TLS"):
+        pushed(registry)
+
+
+def test_an_answer_that_is_no_http(registry):
+    registry.place = "/garbage"
+    with pytest.raises(UserError, match=r"no sensible answer|closed the connection"):
+        pushed(registry)
+
+
 def test_no_registry_there():
     with pytest.raises(UserError, match=r"registry 127.0.0.1:1: it cannot be reached"):
         registryhttp.Http("127.0.0.1:1", "a", None)
@@ -214,6 +234,9 @@ def test_nothing_leaves_the_machine_in_clear(registry, url):
         ("127.0.0.1.r.org", False),
         ("localhost.r.org", False),
         ("10.0.0.1", False),
+        ("127.0.0.1@r.org", False),
+        ("localhost:1@r.org:2", False),
+        ("[r.org", False),
     ],
 )
 def test_what_is_this_machine(host, local):

@@ -30,6 +30,7 @@ def step_start(facts: StepFacts, channel: Channel) -> None:
     lifecycle.begin(facts)
     settings = config.load(facts.plugin_args).config
     spec = specify(facts, settings)
+    lifecycle.check_target(spec, facts)
     wishes = plan.wishes(spec)
     stages.done("options, configuration and account")
     record = lifecycle.provide(spec, facts, settings, channel)

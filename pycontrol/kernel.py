@@ -48,7 +48,10 @@ _MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x4000, 0x40000
 _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
 _AT_FDCWD = -100
+_RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_NO_SYMLINKS = 0x04
+_RESOLVE_BENEATH = 0x08
 _RESOLVE_IN_ROOT = 0x10
 _MOUNT_ATTR_NOSUID = 0x2
 _MOUNT_ATTR_NODEV = 0x4
@@ -70,11 +73,23 @@ def open_in_root(root: int, path: str, flags: int) -> int:
 
     Absolute symlinks and `..` stay inside; /proc's magic links are refused.
     """
-    how = _ffi.new("struct open_how *", {"flags": flags | os.O_CLOEXEC})
-    how.resolve = _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS
+    return _openat2(root, path, flags, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+
+
+def open_below(folder: int, path: str, flags: int) -> int:
+    """Open `path` below a directory, across no symlink and no mount (EXDEV).
+
+    A last symlink itself is opened with O_PATH | O_NOFOLLOW.
+    """
+    resolve = _RESOLVE_BENEATH | _RESOLVE_NO_XDEV | _RESOLVE_NO_SYMLINKS
+    return _openat2(folder, path, flags, resolve)
+
+
+def _openat2(folder: int, path: str, flags: int, resolve: int) -> int:
+    how = _ffi.new("struct open_how *", {"flags": flags | os.O_CLOEXEC, "resolve": resolve})
     name = _ffi.new("char[]", os.fsencode(path))
     size = _ffi.cast("size_t", _ffi.sizeof("struct open_how"))
-    return _checked(_libc.syscall(_OPENAT2, _int(root), name, how, size), path)
+    return _checked(_libc.syscall(_OPENAT2, _int(folder), name, how, size), path)
 
 
 def die_with_parent() -> None:

@@ -25,6 +25,7 @@ from pycontrol.state import JobState, Record, StepEnd
 
 SET_UP_WAIT = 15  # seconds that the epilog waits for set-ups that are being given up
 EPILOG_WAIT = 60  # seconds that an epilog may take, beside the engine's answers
+NOT_THE_IMAGES = (ownroot.INSIDE, "/.dockerenv")  # ours, and a mark that Docker leaves
 MOST_CONTAINERS = 32  # of one job on one node, beside its steps' own
 
 
@@ -68,10 +69,7 @@ def end_step(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Cha
     end = job.load_step_end(facts.step_id)
     try:
         if spec.save and facts.node_index == 0:
-            from pycontrol import saving
-
-            channel.ask_for_time(config.save_timeout + config.engine_timeout)
-            saving.save(spec, job, config, channel)
+            save_container(spec, job, facts, config, channel)
     finally:
         if end.init and place.start_time(end.init[0]) == end.init[1]:
             os.kill(end.init[0], signal.SIGKILL)
@@ -81,6 +79,31 @@ def end_step(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Cha
             channel.ask_for_time(config.engine_timeout)
             container.remove_one(end.remove, job, config)
         job.forget_step_end(facts.step_id)
+
+
+def check_target(spec: ContainerSpec, facts: StepFacts) -> None:
+    """A --container-save that cannot work fails the step before it has computed for days."""
+    if spec.save and facts.node_index == 0:
+        from pycontrol import save  # half of the package: see there
+
+        save.check(spec.save, spec.account, facts.env)
+
+
+def save_container(
+    spec: ContainerSpec, job: JobState, facts: StepFacts, config: Config, channel: Channel
+) -> None:
+    """--container-save; only the first node of a step saves."""
+    from pycontrol import save  # half of the package: see there
+
+    record = job.load(spec.key)
+    if not record or not spec.save:
+        raise NodeError(f"{spec.text}: it has ended before it could be saved")
+    owner = (spec.account.uid, spec.account.gid) if spec.account.uid else None
+    with ownroot.opened_root(record) as root:
+        save.save(
+            spec.save, root, record.image, spec.account, facts.env, config, channel,
+            skip=NOT_THE_IMAGES, swap=owner,
+        )  # fmt: skip
 
 
 def remove(facts: JobFacts, channel: Channel) -> None:

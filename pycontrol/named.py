@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from pycontrol import kernel, state
+from pycontrol import ownroot
 from pycontrol.errors import UserError
 from pycontrol.policy import ContainerSpec
 from pycontrol.state import Record
@@ -54,7 +54,8 @@ def _check_missing(spec: ContainerSpec, name: str, mode: str) -> None:
 
 def in_use(record: Record, uid: int) -> bool:
     """Whether a process of the user's has the container's root as its own."""
-    inside = root_identity(record)
+    with ownroot.opened_root(record) as root:
+        inside = _identity(os.fstat(root))
     for entry in os.scandir("/proc"):
         if not entry.name.isdecimal():
             continue
@@ -64,27 +65,10 @@ def in_use(record: Record, uid: int) -> bool:
             root = os.stat(f"/proc/{entry.name}/root")
         except OSError:  # it has ended
             continue
-        if (root.st_dev, root.st_ino) == inside:
+        if _identity(root) == inside:
             return True
     return False
 
 
-def root_identity(record: Record) -> tuple[int, int]:
-    """(st_dev, st_ino) of the root that tasks of the container have."""
-    child_end, ours = os.pipe()
-    namespace = state.open_namespace(record)
-    child = os.fork()
-    if child == 0:
-        try:
-            kernel.enter_mount_namespace(namespace)
-            status = os.stat("/")
-            os.write(ours, f"{status.st_dev} {status.st_ino}".encode())
-        finally:
-            os._exit(0)
-    os.close(ours)
-    os.close(namespace)
-    with open(child_end, "rb") as file:
-        text = file.read()
-    os.waitpid(child, 0)
-    device, _, inode = text.decode().partition(" ")
-    return int(device), int(inode)
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

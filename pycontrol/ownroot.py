@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,35 @@ def build(record: Record, account: Account, folder: Path) -> None:
             _in_child(lambda: _assemble(lower, folder, ids, container))
     finally:
         os.close(container)
+
+
+@contextlib.contextmanager
+def opened_root(record: Record) -> Iterator[int]:
+    """The directory that tasks of the container have as `/`, as an O_PATH descriptor.
+
+    A child enters the container's namespace: this process stays where it is.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    namespace = state.open_namespace(record)
+    child = os.fork()
+    if child == 0:
+        try:
+            kernel.enter_mount_namespace(namespace)
+            root = os.open("/", os.O_PATH | os.O_DIRECTORY)
+            socket.send_fds(theirs, [b"root"], [root])
+        finally:
+            os._exit(0)
+    theirs.close()
+    os.close(namespace)
+    with ours:
+        _, descriptors, _, _ = socket.recv_fds(ours, 16, 1)
+    os.waitpid(child, 0)
+    if not descriptors:
+        raise NodeError("the container's root cannot be opened")
+    try:
+        yield descriptors[0]
+    finally:
+        os.close(descriptors[0])
 
 
 def remove(folder: Path) -> None:

@@ -162,7 +162,9 @@ def parse(options: tuple[tuple[str, str], ...], cwd: str) -> ContainerRequest:
         mount_home=_switch(given, "container-mount-home"),
         writable=_switch(given, "container-writable"),
         name=_container_name(given),
-        save=savetarget.parse(given["container-save"]) if "container-save" in given else None,
+        save=savetarget.parse_target(given["container-save"])
+        if "container-save" in given
+        else None,
         entrypoint=_switch(given, "container-entrypoint"),
         entrypoint_log=_switch(given, "container-entrypoint-log") or False,
         env_keep=keep,

@@ -1,23 +1,81 @@
-"""Where --container-save writes: pure parsing."""
+"""What --container-save=TARGET names: pure."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Literal
 
-from pycontrol import image
+from pycontrol.errors import UserError
+from pycontrol.image import parse_reference
 
 OPTION = "--container-save"
+PLAIN, COMPRESSED, SQUASHFS = (".tar",), (".tar.gz", ".tgz"), (".sqsh", ".squashfs")
+SUFFIXES = (*PLAIN, *COMPRESSED, *SQUASHFS)
+SCHEME = "docker://"
+HUB = "docker.io"
+_FORMS = "write an absolute path or ./PATH, or REGISTRY/NAME[:TAG] to push"
 
 
 @dataclass(frozen=True)
 class SaveTarget:
-    """kind: "archive", "squashfs" or "registry"; text: absolute path or reference."""
+    """`text` is an absolute path, or a reference with its registry and tag."""
 
-    kind: str
+    kind: Literal["archive", "squashfs", "registry"]
     text: str
 
+    @property
+    def is_compressed(self) -> bool:
+        return self.text.endswith(COMPRESSED)
 
-def parse(text: str) -> SaveTarget:
+    def reference(self) -> tuple[str, str, str]:
+        """(registry, repository, tag) of a push."""
+        registry, _, rest = self.text.partition("/")
+        repository, _, tag = rest.rpartition(":")
+        return registry, repository, tag
+
+
+def parse_target(text: str) -> SaveTarget:
+    """A path begins with /: relative ones are made absolute before.  Raises UserError."""
+    if not text:
+        raise UserError(f"{OPTION}: the target has no name: {_FORMS}")
     if text.startswith("/"):
-        return SaveTarget("archive", text)
-    return SaveTarget("registry", image.parse_reference(text, "/", OPTION).text)
+        return _file(text)
+    if text.startswith(SCHEME):
+        return _registry(text.removeprefix(SCHEME))
+    if "://" in text:
+        raise UserError(f"{OPTION}: `{text}` is neither a file nor a registry's: {_FORMS}")
+    if text.endswith(SUFFIXES):
+        raise UserError(
+            f"{OPTION}: `{text}` may be a file or an image: write ./{text} for the file, "
+            f"{SCHEME}{text} to push"
+        )
+    if not _has_registry(text):
+        raise UserError(f"{OPTION}: `{text}` names no registry: {_FORMS}")
+    return _registry(text)
+
+
+def _file(path: str) -> SaveTarget:
+    if not path.endswith(SUFFIXES):
+        raise UserError(
+            f"{OPTION}: `{path}` does not say what to make: end it with "
+            f"{', '.join((*PLAIN, *COMPRESSED))} (an archive) or {', '.join(SQUASHFS)} (squashfs)"
+        )
+    return SaveTarget("squashfs" if path.endswith(SQUASHFS) else "archive", path)
+
+
+def _has_registry(text: str) -> bool:
+    """As in Docker: the first part is a registry only if it looks like a host."""
+    first, slash, _ = text.partition("/")
+    return bool(slash) and (bool(re.search(r"[.:]", first)) or first == "localhost")
+
+
+def _registry(text: str) -> SaveTarget:
+    reference = parse_reference(text, option=OPTION).text
+    if "@" in reference:
+        raise UserError(
+            f"{OPTION}: `{text}`: a digest follows from what is saved: give a tag instead"
+        )
+    if not _has_registry(reference):
+        reference = f"{HUB}/{reference}" if "/" in reference else f"{HUB}/library/{reference}"
+    return SaveTarget("registry", reference)

@@ -224,15 +224,14 @@ static bool wants_stages(void)
 	       (slurm_get_log_level && slurm_get_log_level() >= SLURM_VERBOSE);
 }
 
-/* For the step of this command: complete, and nothing left of an outer one's. */
-static void publish_to_step(void)
+/* What goes to the node: complete; empty when no container is wanted. */
+static char *list_options(void)
 {
 	char *list = strdup(wants_stages() ? "verbose=1" : "");
 
-	unsetenv(OPTIONS_VARIABLE);
-	if (!options_want_container())
-		return free(list);
-	for (int i = 0; list && i < OPTION_COUNT; i++) {
+	if (list && !options_want_container())
+		*list = '\0';
+	for (int i = 0; list && options_want_container() && i < OPTION_COUNT; i++) {
 		char *longer;
 
 		if (!option_given(i))
@@ -243,9 +242,28 @@ static void publish_to_step(void)
 		free(list);
 		list = longer;
 	}
-	if (list && *list)
-		setenv(OPTIONS_VARIABLE, list, 1);
-	free(list);
+	return list;
+}
+
+/* In the environment of the step, and nothing left of an outer one's. */
+static int publish_to_step(void)
+{
+	static char *earlier;	/* of another component of a heterogeneous job */
+	char *list = list_options();
+
+	if (!list)
+		return -1;
+	/* Slurm keeps one value of an option for all components, the last. */
+	if (earlier && strcmp(earlier, list)) {
+		say("the components of a heterogeneous job share their container "
+		    "options: give the same to each, or start an srun for each: "
+		    "srun --het-group=N");
+		return -1;
+	}
+	free(earlier);
+	earlier = list;
+	unsetenv(OPTIONS_VARIABLE);
+	return *list ? setenv(OPTIONS_VARIABLE, list, 1) : 0;
 }
 
 /* For the srun commands in the job: they see it as their job's options. */
@@ -271,7 +289,8 @@ int submit_settle(spank_t sp, const char *python, bool new_job)
 	drop_overruled();
 	if (make_paths_absolute() || submit_check(python))
 		return -1;
-	publish_to_step();
+	if (publish_to_step())
+		return -1;
 	if (new_job)
 		publish_to_job(sp);
 	return 0;

@@ -20,6 +20,7 @@ def users_of(pattern: str) -> set[str]:
     [
         (r"^(import|from) cffi", {"kernel.py", "build.py"}),
         (r"^(import|from) docker", {"engine.py"}),
+        (r"^import requests", {"engine.py", "registryhttp.py"}),
         (r"cgroup\.procs", {"files.py"}),
         (r"shell=True|os\.system|os\.popen", set()),
         (r"^\s*(import|from) pyslurm", set()),

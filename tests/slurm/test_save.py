@@ -1,0 +1,293 @@
+"""--container-save: a container becomes a file or an image in a registry, at the step's end."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+import urllib.request
+from pathlib import Path
+
+import images
+import pytest
+from conftest import BUSYBOX, REGISTRY, read
+
+SECRET = "s3cret-of-alice"
+LOCKED = "127.0.0.1:5055"  # a registry that wants a password
+CHANGE = "echo saved > /made; chmod 640 /made; mkdir -p /deep/er; ln -s /made /deep/er/link"
+
+
+@pytest.fixture
+def folder(alice):
+    """A directory of alice's that is the same on all nodes."""
+    path = alice.home / "saved"
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    shutil.chown(path, "alice", "alice")
+    yield path
+    shutil.rmtree(path)
+
+
+def save(user, target, script=CHANGE, *options, image=BUSYBOX, **more):
+    return user.srun(
+        f"--container-image={image}",
+        "--container-writable",
+        f"--container-save={target}",
+        *options,
+        "sh",
+        "-c",
+        script,
+        **more,
+    )
+
+
+def layer_of(path: Path) -> dict[str, tarfile.TarInfo]:
+    with tarfile.open(path) as outer, tarfile.open(fileobj=outer.extractfile("layer.tar")) as tar:
+        return {member.name: member for member in tar}
+
+
+# --- files ---
+
+
+@pytest.mark.parametrize("name", ["x.tar", "x.tar.gz", "x.tgz", "x.sqsh", "x.squashfs"])
+def test_what_was_made_is_there_when_it_is_started_again(alice, folder, name):
+    result = save(alice, folder / name)
+    assert result.status == 0
+    assert f"socker: saved {folder / name}: " in result.stderr
+    status = (folder / name).stat()
+    assert (status.st_mode & 0o777, (folder / name).owner()) == (0o600, "alice")
+    assert os.listdir(folder) == [name]
+    again = alice.srun(
+        f"--container-image={folder / name}", "sh", "-c", "cat /made /deep/er/link; echo $PATH"
+    )
+    assert again.lines == ["saved", "saved", "/bin"]
+
+
+def test_a_relative_path(alice, folder):
+    assert save(alice, "./x.tar", cwd=folder).status == 0
+    assert (folder / "x.tar").exists()
+
+
+def test_owners_are_the_images(alice, folder):
+    """In a private container root's files appear as the user's: not so in the archive."""
+    assert save(alice, folder / "x.tar").status == 0
+    members = layer_of(folder / "x.tar")
+    for name in ("bin/busybox", "made", "etc/passwd"):
+        assert (members[name].uid, members[name].gid) == (0, 0), name
+        assert (members[name].uname, members[name].gname) == ("", "")
+    assert members["made"].mode == 0o640
+    assert ".socker" not in members
+
+
+def test_what_is_mounted_is_not_saved(alice, folder):
+    (folder / "mine").write_text("on the node")
+    assert save(alice, folder / "x.tar").status == 0
+    names = layer_of(folder / "x.tar")
+    assert not [name for name in names if name.endswith("saved/mine")]
+    for name in ("proc", "sys", "dev", "tmp"):
+        assert not [inner for inner in names if inner.startswith(f"{name}/")]
+
+
+def test_the_account_files_are_the_images(alice, folder):
+    assert save(alice, folder / "x.tar").status == 0
+    with tarfile.open(folder / "x.tar") as outer:
+        with tarfile.open(fileobj=outer.extractfile("layer.tar")) as tar:
+            assert b"alice" not in tar.extractfile("etc/passwd").read()
+
+
+def test_docker_loads_the_archive(alice, folder):
+    assert save(alice, folder / "x.tar").status == 0
+    image = read("docker", "load", "-qi", str(folder / "x.tar")).split()[-1]
+    try:
+        assert read("docker", "run", "--rm", image, "cat", "/made") == "saved\n"
+    finally:
+        read("docker", "rmi", "-f", image)
+
+
+def test_an_earlier_file_is_replaced_and_keeps_its_mode(alice, folder):
+    alice.run("sh", "-c", f"echo earlier > {folder}/x.tar; chmod 644 {folder}/x.tar")
+    assert save(alice, folder / "x.tar").status == 0
+    assert "made" in layer_of(folder / "x.tar")
+    assert (folder / "x.tar").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_long_save_shows_progress(alice, folder):
+    script = "dd if=/dev/urandom of=/noise bs=1M count=400 2>/dev/null"
+    result = save(alice, folder / "x.tar.gz", script, "--mem=1500", timeout=300)
+    assert result.status == 0
+    assert f"socker: saving to {folder}/x.tar.gz: " in result.stderr
+    assert " MB written" in result.stderr
+
+
+def test_a_process_that_changes_the_tree_meanwhile(alice, folder):
+    """The archive stays one, and the step ends."""
+    script = (
+        "dd if=/dev/zero of=/big bs=1M count=100 2>/dev/null;"
+        "(while :; do mkfifo /p; rm /p; ln -s /etc /p; rm /p; : > /big; echo x >> /big; done) &"
+        "sleep 1"
+    )
+    save(alice, folder / "x.tar", script, timeout=120)
+    if (folder / "x.tar").exists():
+        assert "bin/busybox" in layer_of(folder / "x.tar")
+
+
+# --- what cannot be saved ---
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("x.tar", "write ./x.tar for the file"),
+        ("/home/alice/x.zip", "does not say what to make"),
+        ("/nowhere/x.tar", "/nowhere is no directory that the job's user can reach"),
+        ("/root/x.tar", "/root: the job's user cannot write to it"),
+        ("/home/bob/x.tar", "/home/bob"),
+    ],
+)
+def test_a_wrong_target_is_told_before_the_command_runs(alice, target, words):
+    result = save(alice, target, "echo ran")
+    assert result.status == 1
+    assert result.stdout == ""
+    assert words in result.stderr
+
+
+def test_a_shared_container_cannot_be_saved(alice, folder):
+    result = alice.srun(
+        f"--container-image={BUSYBOX}", f"--container-save={folder}/x.tar", "echo", "ran"
+    )
+    assert result.status == 1
+    assert result.stdout == ""
+    assert "--container-writable" in result.stderr
+
+
+@pytest.fixture
+def small(folder):
+    """A file system of 1 MB: less than the image."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], check=True)
+    shutil.chown(folder, "alice", "alice")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("name", ["x.tar", "x.tgz", "x.sqsh"])
+def test_a_full_disk_leaves_the_earlier_file(alice, small, name):
+    alice.run("sh", "-c", f"echo earlier > {small}/{name}")
+    script = "dd if=/dev/urandom of=/noise bs=1M count=5 2>/dev/null; echo ran"
+    result = save(alice, small / name, script)
+    assert result.lines == ["ran"]
+    assert f"socker: {small / name} was not written: " in result.stderr
+    assert "No space left" in result.stderr
+    assert (small / name).read_text() == "earlier\n"
+    assert os.listdir(small) == [name]
+
+
+def test_scancel_leaves_the_earlier_file(alice, folder, wait_for):
+    alice.run("sh", "-c", f"echo earlier > {folder}/x.tgz")
+    script = "dd if=/dev/urandom of=/noise bs=1M count=800 2>/dev/null; echo made"
+    process = alice.start(
+        "srun", "-Q", "--mem=2000", f"--container-image={BUSYBOX}", "--container-writable",
+        f"--container-save={folder}/x.tgz", "sh", "-c", script, stdout=-1, stderr=-1,
+    )  # fmt: skip
+    assert process.stdout.readline() == "made\n"
+    time.sleep(2)
+    alice.run("scancel", "--user=alice")
+    process.communicate(timeout=60)
+    wait_for(lambda: read("sinfo", "-h", "-o", "%T").split() == ["idle"], 60)
+    assert (folder / "x.tgz").read_text() == "earlier\n"
+    assert os.listdir(folder) == ["x.tgz"]
+
+
+# --- pushes ---
+
+
+@pytest.fixture
+def locked(tmp_path, wait_for):
+    """A registry that asks for a password."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        crypt = pytest.importorskip("crypt", reason="makes the registry's password file")
+    salt = "$2b$05$" + "a" * 21 + "u"
+    (tmp_path / "htpasswd").write_text(f"alice:{crypt.crypt(SECRET, salt)}\n")
+    (tmp_path / "registry.yml").write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\n"
+        f'http: {{addr: "{LOCKED}", secret: x}}\n'
+        f"auth: {{htpasswd: {{realm: r, path: {tmp_path}/htpasswd}}}}\n"
+    )
+    with open(tmp_path / "log", "w") as log:
+        command = ["/usr/bin/docker-registry", "serve", tmp_path / "registry.yml"]
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    wait_for(lambda: answers(LOCKED), 20)
+    yield LOCKED
+    server.terminate()
+    server.wait()
+
+
+def answers(registry: str) -> bool:
+    try:
+        urllib.request.urlopen(f"http://{registry}/v2/", timeout=5).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def login(alice):
+    """login(text): what `docker login` leaves in alice's home directory."""
+    path = alice.home / ".docker/config.json"
+
+    def make(password: str) -> None:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        auth = base64.b64encode(f"alice:{password}".encode()).decode()
+        path.write_text(json.dumps({"auths": {LOCKED: {"auth": auth}}}))
+        path.chmod(0o600)
+        for each in (path.parent, path):
+            shutil.chown(each, "alice", "alice")
+
+    yield make
+    shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def test_a_push_and_a_step_from_it(alice):
+    """The node's own images are not touched: the engine has no part in a push."""
+    before = read("docker", "images", "-aq")
+    reference = f"{REGISTRY}/saved-by-alice:1"
+    result = save(alice, reference)
+    assert result.status == 0
+    assert f"socker: pushed {reference}: sha256:" in result.stderr
+    assert read("docker", "images", "-aq") == before
+    try:
+        assert alice.srun(f"--container-image={reference}", "cat", "/made").lines == ["saved"]
+    finally:
+        images.remove_from_engine(reference)
+
+
+def test_a_push_with_a_password(alice, locked, login):
+    login(SECRET)
+    result = save(alice, f"{locked}/a/b:1")
+    assert result.status == 0
+    assert f"socker: pushed {locked}/a/b:1: sha256:" in result.stderr
+
+
+def test_a_push_without_or_with_a_wrong_one(alice, locked, login):
+    result = save(alice, f"{locked}/a/b:1")
+    assert f"run `docker login {locked}`, no credentials were found" in result.stderr
+    login("wr0ng-word")
+    result = save(alice, f"{locked}/a/b:1")
+    assert f"registry {locked} refuses: " in result.stderr
+    assert "wr0ng-word" not in result.stderr
+
+
+def test_a_password_is_in_no_log(alice, locked, login):
+    login(SECRET)
+    save(alice, f"{locked}/a/b:1")
+    encoded = base64.b64encode(f"alice:{SECRET}".encode()).decode()
+    for path in Path("/var/log/socker-cluster").glob("*.log"):
+        text = path.read_text(errors="replace")
+        assert SECRET not in text
+        assert encoded not in text

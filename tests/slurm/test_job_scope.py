@@ -146,7 +146,7 @@ def test_interactive_step_with_a_shell_that_the_image_lacks(alice, interactive_s
 
 
 def test_salloc_without_an_interactive_step_stays_on_the_submit_host(alice):
-    result = typed(alice, f"echo in=$({SHELL}) step=$SLURM_STEP_ID.\nsrun {SHELL} </dev/null\nexit 0\n",
-                   f"--docker={BUSYBOX}")  # fmt: skip
+    words = f"echo in=$({SHELL}) step=$SLURM_STEP_ID.\nsrun -Q {SHELL} </dev/null\nexit 0\n"
+    result = typed(alice, words, f"--docker={BUSYBOX}")
     assert "in=/usr/bin/dash step=." in result.stdout
     assert f"\n{IN_BUSYBOX}" in result.stdout

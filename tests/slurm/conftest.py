@@ -202,7 +202,8 @@ def clean_nodes(request) -> Iterator[None]:
 
 def _sweep() -> None:
     """So that one leak fails one test."""
-    read("scancel", "--user=alice", "--user=bob")
+    for user in ("alice", "bob"):  # of several --user scancel takes the last
+        read("scancel", f"--user={user}")
     for container in containers():
         read("docker", "rm", "-f", container)
     for node in ("n1", "n2"):

@@ -281,7 +281,8 @@ def up() -> None:
 def down() -> None:
     with stage("stopping the cluster"):
         if shutil.which("scancel") and slurmctld().pids():
-            succeeds("scancel", "--user=alice", "--user=bob")
+            for user in ("alice", "bob"):  # of several --user scancel takes the last
+                succeeds("scancel", f"--user={user}")
         for daemon in reversed(slurm_daemons()):
             daemon.stop()
         if STATE.exists():

@@ -85,3 +85,24 @@ def extern_step(path: str) -> str | None:
         if part.startswith("step_"):
             return posixpath.join("/", *parts[:index], EXTERN_STEP)
     return None
+
+
+def own_step(path: str) -> str | None:
+    """The group of the whole step that a group belongs to; None outside of steps."""
+    parts = path.split("/")
+    for index, part in enumerate(parts):
+        if part.startswith("step_"):
+            return "/".join(parts[: index + 1])
+    return None
+
+
+def killed_with_step(path: str, step: str) -> tuple[str, ...]:
+    """Patterns of the groups whose processes Slurm kills when a step ends.
+
+    path: slurmstepd's own group; step: the step's, in any hierarchy.  v1: the
+    freezer's group of the step, beside which slurmstepd is; v2: the leaves of
+    the tasks (cgroup_v2.c, `user/task_N`).
+    """
+    if "slurmstepd.scope" in path:
+        return (f"{own_step(path)}/user/task_*",)
+    return () if own_step(path) else (posixpath.join(path, posixpath.basename(step)),)

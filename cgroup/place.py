@@ -7,6 +7,7 @@ into its groups is killed by Slurm when the job ends (DESIGN D6, D7).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,62 @@ def find_extern() -> Anchor | None:
             if is_roots(pid) and _is_extern(pid):
                 return Anchor(pid, started)
     return None
+
+
+def find_task() -> Anchor | None:
+    """One of the tasks of the step that this process works for.
+
+    A child of our own slurmstepd in groups that are not slurmstepd's: what Slurm
+    kills when the step ends.  Tasks are there as soon as Slurm has forked them.
+    """
+    own, parent = memberships("self"), os.getppid()
+    mounted = hierarchies()
+    for membership in own:
+        group = paths.own_step(membership.path)
+        if not group or membership.controllers not in mounted:
+            continue
+        for pid in files.pids_below(mounted[membership.controllers] / group.lstrip("/")):
+            started = start_time(pid)
+            if started is not None and parent_of(pid) == parent and _memberships(pid) != own:
+                return Anchor(pid, started)
+    return None
+
+
+def _memberships(pid: int) -> tuple[Membership, ...]:
+    """As memberships(); of a process that has ended, our own."""
+    try:
+        return memberships(pid)
+    except OSError:
+        return memberships("self")
+
+
+def parent_of(pid: int) -> int | None:
+    """The parent's pid (field 4 of /proc/PID/stat); None when there is no such process."""
+    try:
+        return int(files.read_proc(pid, "stat").rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def enter_step() -> None:
+    """Move this process to where Slurm kills it with its step, though no task is left.
+
+    slurmstepd itself, whose child we are, is in groups that Slurm spares.
+    """
+    mounted = hierarchies()
+    own = memberships("self")
+    step = next((s for s in (paths.own_step(m.path) for m in own) if s), None)
+    if not step:
+        return
+    for membership in own:
+        if membership.controllers not in mounted or not paths.is_slurms(membership.path):
+            continue
+        root = mounted[membership.controllers]
+        for group in paths.killed_with_step(membership.path, step):
+            for folder in sorted(root.glob(group.lstrip("/"))):
+                with contextlib.suppress(OSError):
+                    files.write_pid(folder, os.getpid())
+                break
 
 
 def is_roots(pid: int) -> bool:

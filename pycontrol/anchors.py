@@ -30,6 +30,19 @@ def find() -> Anchor:
         time.sleep(0.05)
 
 
+def find_task() -> Anchor:
+    """A task of this step, in whose groups Slurm kills everything when the step ends."""
+    end = time.monotonic() + EXTERN_WAIT
+    while not (anchor := place.find_task()):
+        if time.monotonic() > end:
+            raise NodeError(
+                "no task of the step is in a cgroup of Slurm's: the admin must set "
+                "ProctrackType=proctrack/cgroup"
+            )
+        time.sleep(0.02)
+    return anchor
+
+
 def job_groups(anchor: Anchor) -> list[Path]:
     """The job's own cgroups, as directories."""
     try:

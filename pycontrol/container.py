@@ -96,13 +96,7 @@ def make_own_root(
     """A root that the user may write to; returns what undoes it."""
     base = Path(config.writable_dir)
     folder = base / facts.node / str(facts.job_id) / record.container[:12]
-    base.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = base.stat()
-    if status.st_uid != 0 or status.st_mode & 0o077:
-        raise NodeError(
-            f"{base}: writable containers are kept there, so it must be root's alone: the admin "
-            "must chown root and chmod 700 it"
-        )
+    ownroot.make_base(base)
     job.note_root(folder)
     ownroot.build(record, spec.account, folder)
     return lambda: ownroot.remove(folder)
@@ -245,6 +239,7 @@ def remove_one(key: str, job: JobState, config: Config) -> None:
         return
     with connected(config) as engine:
         engine.remove(record.container)
+    job.note_removed()
     for folder in job.roots():
         if folder.name == record.container[:12]:
             ownroot.remove(folder)

@@ -36,7 +36,7 @@ def step_start(facts: StepFacts, channel: Channel) -> None:
     record = lifecycle.provide(spec, facts, settings, channel)
     stages.done(f"container of {record.made_of}")
     with namespaces.of_step(spec, record, settings.pause, settings.tmpfs_size) as entered:
-        lifecycle.keep_init(spec, facts, entered)
+        lifecycle.keep(spec, facts, entered)
         plan.send(channel, facts, spec, record, settings, wishes, entered)
     stages.done("plan for the tasks")
 

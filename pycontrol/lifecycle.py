@@ -7,8 +7,6 @@ of the running container and never ask the engine.
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import time
 from functools import partial
 
@@ -17,11 +15,11 @@ from cgroup import remove as cgroups
 from pycontrol import anchors, named, namespaces, ownroot, state
 from pycontrol.bridge import Channel, JobFacts, StepFacts
 from pycontrol.config import Config, load
-from pycontrol.errors import NodeError, UserError
+from pycontrol.errors import JobEnded, NodeError, UserError
 from pycontrol.namespaces import Namespaces
 from pycontrol.patience import Teller
 from pycontrol.policy import ContainerSpec
-from pycontrol.state import JobState, Record, StepEnd
+from pycontrol.state import JobState, Record
 
 SET_UP_WAIT = 15  # seconds that the epilog waits for set-ups that are being given up
 EPILOG_WAIT = 60  # seconds that an epilog may take, beside the engine's answers
@@ -56,8 +54,6 @@ def provide(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Chan
                 f"{spec.text}: the job has asked for {MOST_CONTAINERS} images and names on this "
                 "node already, that is the most: use another job"
             )
-        if spec.own_root and not spec.name:
-            job.save_step_end(facts.step_id, StepEnd(remove=spec.key))
         from pycontrol import container  # with it the Docker SDK: see there
 
         return container.make(spec, facts, config, channel, since)
@@ -66,18 +62,19 @@ def provide(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Chan
 def end_step(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Channel) -> None:
     """Save what is to be saved, then remove what was the step's alone."""
     job = JobState(facts.state_root, facts.node, facts.job_id)
-    end = job.load_step_end(facts.step_id)
+    own = job.step_end(facts.step_id)
     try:
         if spec.save and facts.node_index == 0:
+            place.enter_step()  # a cancelled step shall not be saved to its end
             save_container(spec, job, facts, config, channel)
+    except JobEnded:
+        raise UserError(f"saving of {spec.text}: cancelled: nothing was saved") from None
     finally:
-        if end.init and place.start_time(end.init[0]) == end.init[1]:
-            os.kill(end.init[0], signal.SIGKILL)
-        if end.remove:
+        if own:
             from pycontrol import container
 
             channel.ask_for_time(config.engine_timeout)
-            container.remove_one(end.remove, job, config)
+            container.remove_one(own, job, config)
         job.forget_step_end(facts.step_id)
 
 
@@ -141,10 +138,10 @@ def wait_for_set_ups(job: JobState) -> None:
                 pass
 
 
-def keep_init(spec: ContainerSpec, facts: StepFacts, entered: Namespaces) -> None:
-    """The first process of the step's pid namespace ends with the step, or the job."""
-    init = namespaces.place_init(entered, anchors.find()) if entered.init is not None else None
-    if init or spec.save:
+def keep(spec: ContainerSpec, facts: StepFacts, entered: Namespaces) -> None:
+    """See to it that what is the step's alone ends with it."""
+    if entered.init is not None:
+        namespaces.place_init(entered, anchors.find_task())
+    if spec.save or (spec.own_root and not spec.name):
         job = JobState(facts.state_root, facts.node, facts.job_id)
-        own = spec.key if spec.own_root and not spec.name else ""
-        job.save_step_end(facts.step_id, StepEnd(remove=own, init=init))
+        job.note_step_end(facts.step_id, "" if spec.name else spec.key)

@@ -19,6 +19,9 @@ FORM = "write SRC[:DST[:FLAG[+FLAG...]]], tmpfs:DST[:size=SIZE] or umount:DST"
 LONGEST = 4095  # bytes of a path: PATH_MAX of Linux, without the end
 
 
+INSIDE = ("tmpfs", "proc")  # kinds that the hook makes, once for the step's tasks on a node
+
+
 @dataclass(frozen=True)
 class Mount:
     """One mount of a task.
@@ -55,9 +58,8 @@ class Mount:
             "d": self.devices,
             "o": self.optional,
             "b": not self.recursive,
-            "i": self.kind == "tmpfs",
+            "i": self.kind in INSIDE,
             "u": self.kind == "umount",
-            "P": self.kind == "proc",
             "D": self.create == "dir",
             "F": self.create == "file",
             "-": self.propagation.startswith("r"),

@@ -16,16 +16,18 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from cgroup import place
 from pycontrol import kernel, state
 from pycontrol.errors import NodeError
+from pycontrol.mounts import Mount
 from pycontrol.policy import ContainerSpec
 from pycontrol.state import Record
 
-INSIDE = "/.socker"  # where a step's memory file systems are, under their numbers
+OURS = "/.socker"  # in every container: the engine has put the pause binary there
+INSIDE = "step"  # in it, a step's own file systems under their numbers
 NOBODY = 65534
 _KINDS = {
     "net": kernel.NEW_NET,
@@ -51,12 +53,12 @@ class Namespaces:
 
 
 def wanted(spec: ContainerSpec) -> bool:
-    return bool(spec.tmpfs or spec.unshare)
+    return bool(spec.inside or spec.unshare)
 
 
 def source(number: int) -> str:
-    """Where tasks find the step's memory file system of this number."""
-    return f"{INSIDE}/{number}"
+    """Where tasks find the step's file system of this number."""
+    return f"{OURS}/{INSIDE}/{number}"
 
 
 @contextlib.contextmanager
@@ -120,8 +122,8 @@ def _child(
         kernel.enter_mount_namespace(container)
         kernel.unshare(kernel.NEW_MOUNTS)
         kernel.make_mounts_private()
-        if spec.tmpfs:
-            _mount_all([mount.size or size for mount in spec.tmpfs])
+        if spec.inside:
+            _mount_all(spec.inside, size)
         channel.send(f"pid {init}".encode())
         signal.pause()
     except BaseException as error:  # nothing may run on in this process
@@ -154,14 +156,34 @@ def _start_init(pause: int) -> int:
     return init
 
 
-def _mount_all(sizes: list[str]) -> None:
-    """One below INSIDE for each size, reached by descriptors: the image has links."""
-    _mount_at(_open(INSIDE), "mode=711,size=64k")
-    base = _open(INSIDE)
-    for number, size in enumerate(sizes):
+def _mount_all(wanted: Iterable[Mount], size: str) -> None:
+    """Each below INSIDE, reached by descriptors: the image may have links there."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(INSIDE, mode=0o711, dir_fd=_open(OURS))
+    _mount_at(_open(f"{OURS}/{INSIDE}"), "tmpfs", "mode=711,size=64k")
+    base = _open(f"{OURS}/{INSIDE}")
+    for number, mount in enumerate(wanted):
         os.mkdir(str(number), mode=0o711, dir_fd=base)
         folder = os.open(str(number), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=base)
-        _mount_at(folder, f"mode=1777,size={size}")
+        if mount.kind == "proc":
+            _mount_proc(folder)
+        else:
+            _mount_at(folder, "tmpfs", f"mode=1777,size={mount.size or size}")
+
+
+def _mount_proc(folder: int) -> None:
+    """A /proc shows the pid namespace of the process that mounts it: a child's."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            _mount_at(folder, "proc", "")
+            status = 0
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise OSError("a /proc of the step's own cannot be mounted")
 
 
 def _open(path: str) -> int:
@@ -172,24 +194,16 @@ def _open(path: str) -> int:
         os.close(root)
 
 
-def _mount_at(folder: int, options: str) -> None:
+def _mount_at(folder: int, kind: str, options: str) -> None:
     os.fchdir(folder)
-    os.close(folder)
-    kernel.mount("tmpfs", ".", options)
+    kernel.mount(kind, ".", options)
 
 
-def place_init(made: Namespaces, anchor: place.Anchor) -> tuple[int, int] | None:
-    """Put the pid namespace's first process where Slurm kills it at job end.
-
-    Returns its pid and start time; None when there is none.
-    """
-    if made.init is None:
-        return None
+def place_init(made: Namespaces, anchor: place.Anchor) -> None:
+    """Put the pid namespace's first process where Slurm kills it when the step ends."""
+    assert made.init is not None
     started = place.start_time(made.init)
-    if started is None:
-        raise NodeError("the first process of the step's pid namespace has ended")
     try:
-        place.place(made.init, started, anchor)
+        place.place(made.init, started or 0, anchor)
     except (OSError, LookupError) as error:
         raise NodeError(f"the step's pid namespace cannot be placed: {error}") from error
-    return made.init, started

@@ -31,12 +31,23 @@ RM_TIMEOUT = 600  # seconds
 INSIDE = "/.socker"  # where a step's own file systems are put (namespaces.py)
 
 
+def make_base(base: Path) -> None:
+    """The directory of all such roots: setuid files in them must be out of users' reach."""
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = base.stat()
+    if status.st_uid != 0 or status.st_mode & 0o077:
+        raise NodeError(
+            f"{base}: writable containers are kept there, so it must be root's alone: the admin "
+            "must chown root and chmod 700 it"
+        )
+
+
 def build(record: Record, account: Account, folder: Path) -> None:
     """Cover the container's `/`; what is written goes to `folder`, made here.
 
     Raises NodeError where this node's kernel or the engine's storage cannot.
     """
-    lower = layers(_root_mount(record.pid))
+    lower = without_engines(layers(_root_mount(record.pid)))
     for name, owner in (("upper", account), ("work", None), ("mnt", None)):
         (folder / name).mkdir(parents=True, mode=0o755)
         if owner:
@@ -120,6 +131,12 @@ def layers(mountinfo: str) -> list[str]:
     if not all(path.startswith("/") for path in paths):
         raise NodeError("the image has too many layers for a writable container: squash it")
     return paths
+
+
+def without_engines(lower: list[str]) -> list[str]:
+    """The image's own: the engine puts one of mount points for itself on top of them."""
+    first = os.path.realpath(lower[0])
+    return lower[1:] if len(lower) > 1 and first.endswith("-init/diff") else lower
 
 
 def _unescaped(path: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from pycontrol import as_user, environment, namespaces
+from pycontrol import as_user, environment, mounts, namespaces
 from pycontrol.bridge import Channel, StepFacts
 from pycontrol.config import Config
 from pycontrol.environment import Wishes
@@ -52,7 +52,7 @@ def send_mounts(channel: Channel, facts: StepFacts, spec: ContainerSpec) -> None
     )
     number = 0
     for mount in (*spec.mounts, *accounts, *spec.user_mounts):
-        if mount.kind == "tmpfs":
+        if mount.kind in mounts.INSIDE:
             mount = replace(mount, source=namespaces.source(number))
             number += 1
         channel.mount(mount.flags, mount.source, mount.target)

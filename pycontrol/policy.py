@@ -47,9 +47,9 @@ class ContainerSpec:
     unshare: tuple[str, ...] = ()
 
     @property
-    def tmpfs(self) -> tuple[Mount, ...]:
-        """The memory file systems that the step's tasks on a node share."""
-        return tuple(m for m in (*self.mounts, *self.user_mounts) if m.kind == "tmpfs")
+    def inside(self) -> tuple[Mount, ...]:
+        """The file systems that the step's tasks on a node have for themselves."""
+        return tuple(m for m in (*self.mounts, *self.user_mounts) if m.kind in mounts.INSIDE)
 
     @property
     def text(self) -> str:

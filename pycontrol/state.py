@@ -36,6 +36,7 @@ from pycontrol.errors import NodeError
 from pycontrol.image import Image, Reference
 
 POLL = 0.05  # seconds between two tries of a lock
+REMOVED = "-"  # in place of a container's name: one of those noted is gone
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,6 @@ class Record:
     start_time: int  # ticks since boot: a pid alone may be another process's
     image: Image
     made_of: str = ""  # the image's name, as the step that made it gave it
-
-
-@dataclass(frozen=True)
-class StepEnd:
-    """What is to be done when a step ends."""
-
-    remove: str = ""  # the key of the step's own container
-    init: tuple[int, int] | None = None  # pid and start time of a pid namespace's first
 
 
 def file_name(key: str) -> str:
@@ -114,11 +107,12 @@ class JobState:
             file.write(f"{name}\n")
 
     def noted_containers(self) -> int:
-        """How many times the engine was asked for a container of the job."""
+        """How many containers of the job the engine was asked for, and has not removed."""
         try:
-            return len(trusted.read(self.folder / "containers").splitlines())
+            lines = trusted.read(self.folder / "containers").splitlines()
         except FileNotFoundError:
             return 0
+        return len(lines) - 2 * lines.count(REMOVED)
 
     def recorded_containers(self) -> int:
         """How many of them came to run, and were recorded."""
@@ -138,9 +132,15 @@ class JobState:
         files[0].parent.mkdir(mode=0o711, exist_ok=True)
         return files
 
+    def note_removed(self) -> None:
+        """One container less to be looked for."""
+        self.note_container(REMOVED)
+
     def forget(self, key: str) -> None:
-        """No step finds the container any more; its lock stays."""
-        (self.folder / f"{file_name(key)}.json").unlink(missing_ok=True)
+        """Of a container that no other step looks for."""
+        for name in (f"{file_name(key)}.json", f"{file_name(key)}.lock"):
+            (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / file_name(key), ignore_errors=True)
 
     def note_root(self, folder: Path) -> None:
         """Before it is made: whatever happens, the epilog removes it."""
@@ -153,13 +153,12 @@ class JobState:
         except FileNotFoundError:
             return []
 
-    def save_step_end(self, step_id: int, end: StepEnd) -> None:
-        write(self.folder / f"step-{step_id}", json.dumps(asdict(end)), mode=0o600)
+    def note_step_end(self, step_id: int, own_container: str) -> None:
+        """Something is to be done when the step ends; the key of its container, or ""."""
+        write(self.folder / f"step-{step_id}", own_container, mode=0o600)
 
-    def load_step_end(self, step_id: int) -> StepEnd:
-        fields = json.loads(trusted.read(self.folder / f"step-{step_id}"))
-        init = fields["init"]
-        return StepEnd(fields["remove"], tuple(init) if init else None)
+    def step_end(self, step_id: int) -> str:
+        return trusted.read(self.folder / f"step-{step_id}")
 
     def forget_step_end(self, step_id: int) -> None:
         (self.folder / f"step-{step_id}").unlink(missing_ok=True)

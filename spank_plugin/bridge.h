@@ -33,7 +33,7 @@
  *   o optional: skip when the user cannot reach the source or it is not there
  *   b this mount alone, not those below it
  *   i the source is a path of the container, where the hook put it
- *   u no mount, but the end of the one at target; P a /proc of the step's own
+ *   u no mount, but the end of the one at target
  *   D or F: a missing target is made a directory or a file, whatever the source
  *   propagation, after a slave of the node's was made of it: p private, s slave,
  *   h shared, n unbindable; after - for the mounts below it, too

@@ -4,8 +4,8 @@
  * into the step's pid namespace.
  *
  * Runs as the user, inside the container, without a capability; static, since
- * the image has its own libraries or none.  The plugin (launch_arrange.c) makes
- * Slurm execute it by a descriptor and says the rest in variables:
+ * the image has its own libraries or none.  The plugin (launch_arrange.c) mounts
+ * it, makes Slurm execute it, and says the rest in variables:
  *
  *   SOCKER_LAUNCH=N             words in front of the command
  *   SOCKER_LAUNCH_0...          these words
@@ -165,7 +165,7 @@ int main(int argc, char **argv)
 	int words = count ? atoi(count) : 0;
 	char **list;
 
-	if (argc < 1 || strncmp(argv[0], LAUNCH_NAME, strlen(LAUNCH_NAME)))
+	if (argc < 1 || strcmp(argv[0], LAUNCH_PATH))
 		return 0;
 	if (!count || !command || words < 0 || words > LAUNCH_MOST_WORDS)
 		return NOT_EXECUTABLE;

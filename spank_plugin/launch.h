@@ -5,8 +5,8 @@
 #define SOCKER_LAUNCH_H
 
 #define LAUNCH_VARIABLE "SOCKER_LAUNCH"
-/* Executed by this name, with a descriptor's number behind it. */
-#define LAUNCH_NAME "/proc/self/fd/"
+/* Mounted there, and executed by this name. */
+#define LAUNCH_PATH "/.socker/launch"
 
 enum { LAUNCH_MOST_WORDS = 1024 };
 

@@ -5,9 +5,9 @@
  * Slurm 22.05 has no call that puts words in front of a command, but the words
  * are the task's own copy: the first is exchanged in place.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "launch.h"
 #include "task.h"
@@ -36,23 +36,18 @@ static int set_words(spank_t sp, const struct words *words, const char *command)
 	return 0;
 }
 
-/* Before the join: the launcher is a file of the node. */
-int launch_arrange(spank_t sp, const struct plan *plan)
+/*
+ * Before the join, where the launcher is mounted with all else.  Not by a
+ * descriptor: in a pid namespace of its own /proc/self is not the task's.
+ */
+int launch_arrange(spank_t sp, struct plan *plan)
 {
 	bool in_child = plan->namespaces[NS_PID] >= 0;
-	char **argv = step_command(sp), *path;
-	int fd;
+	char **argv = step_command(sp), *path = strdup(LAUNCH_PATH);
 
 	if (!plan->entrypoint.count && !in_child)
 		return 0;
-	if (!plan->launcher || !argv)
-		return fail("the command cannot be run through the launcher");
-	/* Gone at the execve, which a static program does not mind. */
-	fd = open(plan->launcher, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return fail("%s: %m: the admin must run `socker install` again",
-			    plan->launcher);
-	if (asprintf(&path, LAUNCH_NAME "%d", fd) < 0 ||
+	if (!argv || !path || plan_cover(plan, LAUNCH_PATH) ||
 	    set_words(sp, &plan->entrypoint, argv[0]) ||
 	    (in_child && set(sp, "_PID", "1")))
 		return fail("the command cannot be run through the launcher");

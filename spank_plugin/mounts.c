@@ -90,6 +90,8 @@ static int clone_tree(struct mount_entry *mount, int source)
 {
 	struct mount_attr attr = {
 		.attr_set = attributes(mount), .propagation = MS_SLAVE,
+		/* All that was in the container is read-only by now (join.c). */
+		.attr_clr = has(mount, 'i') && !has(mount, 'r') ? MOUNT_ATTR_RDONLY : 0,
 	};
 
 	if (caps_raise(CAP_BIT(CAP_SYS_ADMIN)))
@@ -134,22 +136,12 @@ static int clone_inside(int root, struct mount_entry *mount)
 	return rc;
 }
 
-static int new_proc(struct mount_entry *mount)
-{
-	if (caps_raise(CAP_BIT(CAP_SYS_ADMIN)))
-		return -1;
-	mount->is_dir = true;
-	mount->tree = sys_new_proc();
-	return mount->tree < 0 ? fail("mount %s: %m", mount->target) : 0;
-}
-
 int mounts_clone_sources(const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->mount_count; i++) {
 		struct mount_entry *mount = &plan->mounts[i];
 
-		if (!has(mount, 'u') && !has(mount, 'i') && !has(mount, 'P') &&
-		    clone_source(mount))
+		if (!has(mount, 'u') && !has(mount, 'i') && clone_source(mount))
 			return -1;
 	}
 	return 0;
@@ -162,8 +154,6 @@ static int clone_from_inside(const struct plan *plan, int root)
 		struct mount_entry *mount = &plan->mounts[i];
 
 		if (has(mount, 'i') && clone_inside(root, mount))
-			return -1;
-		if (has(mount, 'P') && new_proc(mount))
 			return -1;
 	}
 	return 0;

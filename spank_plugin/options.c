@@ -173,6 +173,11 @@ int options_register(spank_t sp, int ac, char **av)
 
 static bool verbose;	/* the user wants to see the stages and their times */
 
+void options_show_stages(void)
+{
+	verbose = true;
+}
+
 static void receive_one(char *text)
 {
 	char *equals = strchr(text, '=');
@@ -185,7 +190,7 @@ static void receive_one(char *text)
 }
 
 /* The list that submit.c wrote is complete; without it Slurm's own values hold. */
-void options_receive(char **env)
+bool options_receive(char **env)
 {
 	const size_t length = strlen(OPTIONS_VARIABLE "=");
 	char *list = NULL, *entry, *rest;
@@ -194,13 +199,14 @@ void options_receive(char **env)
 		if (!strncmp(*env, OPTIONS_VARIABLE "=", length))
 			list = strdup(*env + length);
 	if (!list)
-		return;
+		return false;
 	for (int i = 0; i < OPTION_COUNT; i++)
 		option_forget(i);
 	rest = list;
 	while ((entry = strsep(&rest, OPTIONS_SEPARATOR)))
 		receive_one(entry);
 	free(list);
+	return true;
 }
 
 /*

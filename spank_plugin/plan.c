@@ -68,7 +68,7 @@ static int add_mount(struct plan *plan, const char *record, size_t size)
 	if (grown)
 		plan->mounts = grown;
 	if (!grown || target >= flags + size || target[0] != '/' ||
-	    (source[0] != '/' && !strpbrk(flags, "uP"))) {
+	    (source[0] != '/' && !strchr(flags, 'u'))) {
 		free(flags);
 		return -1;
 	}

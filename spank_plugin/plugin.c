@@ -112,11 +112,13 @@ int slurm_spank_user_init(spank_t sp, int ac, char **av)
 {
 	char **env = step_environment(sp);
 
-	if (env)
-		options_receive(env);
+	/* The list is nothing for the user's programs. */
+	if (env && options_receive(env))
+		spank_unsetenv(sp, OPTIONS_VARIABLE);
 	wanted = options_want_container();
 	if (wanted) {
-		submit_restore_command(sp);
+		if (submit_restore_command(sp))
+			options_show_stages();
 		start_hook(sp, ac, av);
 	}
 	return 0;
@@ -139,7 +141,7 @@ static void tell_user(const char *text)
 
 /*
  * The site's TaskProlog before the join, its variables over all others, as
- * natively; the options' own variable is nothing for the user's programs.
+ * natively.
  */
 static int arrange_environment(spank_t sp, struct plan *plan)
 {
@@ -147,9 +149,9 @@ static int arrange_environment(spank_t sp, struct plan *plan)
 	char **env = step_environment(sp);
 	int rc;
 
-	if (!env || spank_unsetenv(sp, OPTIONS_VARIABLE) == ESPANK_NOSPACE)
+	if (!env)
 		return -1;
-	rc = prolog_run(step_environment(sp), &changes);
+	rc = prolog_run(env, &changes);
 	if (!rc && prolog_path())
 		rc = plan_cover(plan, prolog_path());
 	if (!rc)

@@ -19,9 +19,11 @@
 /* options.c: the options of srun, sbatch and salloc */
 
 int options_register(spank_t sp, int ac, char **av);
-/* On the node: the values that submit.c sent along in the step's environment. */
-void options_receive(char **env);
+/* On the node: the values that submit.c sent along in the step's environment, if it did. */
+bool options_receive(char **env);
 bool options_want_container(void);
+/* The user wants to see the stages of the set-up. */
+void options_show_stages(void);
 /* The given options as a new NULL-terminated array of "name=value". */
 char **options_collect(void);
 #define OPTIONS_VARIABLE "SLURM_SOCKER_OPTIONS"
@@ -31,8 +33,8 @@ char **options_collect(void);
 void submit_begin(bool new_job);
 int submit_settle(spank_t sp, const char *python, bool new_job);
 void submit_protect_command(spank_t sp);
-/* On the node: what submit_protect_command() did is undone. */
-void submit_restore_command(spank_t sp);
+/* On the node: that is undone.  True when srun was given -v. */
+bool submit_restore_command(spank_t sp);
 
 /* plan.c: what the hook decided, as one task read it */
 
@@ -136,7 +138,7 @@ const char *prolog_path(void);
 
 /* launch.c is a program of its own: see there */
 
-int launch_arrange(spank_t sp, const struct plan *plan);
+int launch_arrange(spank_t sp, struct plan *plan);
 
 /* caps.c, join.c: a task enters the container */
 

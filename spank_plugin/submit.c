@@ -212,26 +212,16 @@ static int make_paths_absolute(void)
 	return 0;
 }
 
-extern int slurm_get_log_level(void) __attribute__((weak));
-
-enum { SLURM_VERBOSE = 4 };	/* LOG_LEVEL_VERBOSE of Slurm's log.h: one -v */
-
-static bool wants_stages(void)
-{
-	const char *verbose = getenv("SOCKER_VERBOSE");
-
-	return (verbose && switched_on(verbose)) ||
-	       (slurm_get_log_level && slurm_get_log_level() >= SLURM_VERBOSE);
-}
-
-/* What goes to the node: complete; empty when no container is wanted. */
+/*
+ * What goes to the node.  Complete: Slurm sends along what this command line took
+ * back, too.
+ */
 static char *list_options(void)
 {
-	char *list = strdup(wants_stages() ? "verbose=1" : "");
-
-	if (list && !options_want_container())
-		*list = '\0';
-	for (int i = 0; list && options_want_container() && i < OPTION_COUNT; i++) {
+	const char *verbose = getenv("SOCKER_VERBOSE");
+	bool stages = verbose && switched_on(verbose) && options_want_container();
+	char *list = strdup(stages ? "verbose=1" : "");
+	for (int i = 0; list && i < OPTION_COUNT; i++) {
 		char *longer;
 
 		if (!option_given(i))
@@ -298,27 +288,39 @@ int submit_settle(spank_t sp, const char *python, bool new_job)
 
 /* --- the command -------------------------------------------------------------- */
 
-#define NO_PLUGIN "/socker-plugin-is-missing-on-this-node/"
+#define NO_PLUGIN "/socker-plugin-is-missing-on-this-node"
+#define VERBOSE "-v"
+
+extern int slurm_get_log_level(void) __attribute__((weak));
+
+enum { SLURM_VERBOSE = 4 };	/* LOG_LEVEL_VERBOSE of Slurm's log.h: one -v */
 
 /*
  * A node without the plugin would run the command on the bare node.  So srun
  * sends a command that exists nowhere, and the plugin there takes the first part
- * off again.  Slurm frees neither word.
+ * off again.  Slurm frees neither word.  Only now srun's -v has its effect: it
+ * goes along.
  */
 void submit_protect_command(spank_t sp)
 {
+	bool verbose = slurm_get_log_level && slurm_get_log_level() >= SLURM_VERBOSE;
 	char **argv = step_command(sp);
 	char *word;
 
-	if (argv && asprintf(&word, NO_PLUGIN "%s", argv[0]) >= 0)
+	if (argv && asprintf(&word, NO_PLUGIN "%s/%s", verbose ? VERBOSE : "", argv[0]) >= 0)
 		argv[0] = word;
 }
 
-void submit_restore_command(spank_t sp)
+bool submit_restore_command(spank_t sp)
 {
-	char **argv = step_command(sp);
+	char **argv = step_command(sp), *rest;
+	bool verbose;
 
-	if (argv && !strncmp(argv[0], NO_PLUGIN, strlen(NO_PLUGIN)))
-		memmove(argv[0], argv[0] + strlen(NO_PLUGIN),
-			strlen(argv[0] + strlen(NO_PLUGIN)) + 1);
+	if (!argv || strncmp(argv[0], NO_PLUGIN, strlen(NO_PLUGIN)))
+		return false;
+	rest = argv[0] + strlen(NO_PLUGIN);
+	verbose = !strncmp(rest, VERBOSE "/", strlen(VERBOSE "/"));
+	rest += verbose ? strlen(VERBOSE "/") : strlen("/");
+	memmove(argv[0], rest, strlen(rest) + 1);
+	return verbose;
 }

@@ -38,21 +38,6 @@ int sys_mount_setattr(int fd, unsigned flags, struct mount_attr *attr)
 			    attr, sizeof(*attr));
 }
 
-int sys_new_proc(void)
-{
-	int context = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
-	int tree = -1;
-
-	if (context < 0)
-		return -1;
-	if (!syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		tree = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
-				    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-				    MOUNT_ATTR_NOEXEC);
-	close(context);
-	return tree;
-}
-
 bool sys_same_mount(int one, int other)
 {
 	struct statx a, b;

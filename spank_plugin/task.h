@@ -40,8 +40,6 @@ int sys_openat2(int dir, const char *path, uint64_t flags, uint64_t resolve);
 int sys_open_tree(int dir, const char *path, unsigned flags);
 int sys_move_mount(int tree, int target);
 int sys_mount_setattr(int fd, unsigned flags, struct mount_attr *attr);
-/* A detached mount of a /proc for the processes of the step's pid namespace. */
-int sys_new_proc(void);
 bool sys_same_mount(int one, int other);
 
 /* targets.c: paths inside the container; 0 or a descriptor, or -1 with errno */

@@ -14,7 +14,10 @@ WRONG = [
         f"--container-image=b and --docker={BUSYBOX} contradict each other",
     ),
     ([f"--docker={BUSYBOX}", "--container-mounts=/a:b"], "--container-mounts: b must be an abs"),
-    ([f"--docker={BUSYBOX}", "--container-mounts=/a:/b:zz"], "`zz` is no mount flag"),
+    (
+        [f"--docker={BUSYBOX}", "--container-mounts=/a:/b:zz"],
+        "--container-mounts: /a:/b:zz: `zz` is no",
+    ),
     ([f"--docker={BUSYBOX}", "--container-workdir=x"], "--container-workdir: x must be an abs"),
     ([f"--docker={BUSYBOX}", "--container-name=a/b"], "--container-name: `a/b` is no name"),
     ([f"--docker={BUSYBOX}", "--container-name=a:b"], "--container-name: `b` is none of auto"),

@@ -16,7 +16,7 @@ from conftest import BUSYBOX, REGISTRY, read
 
 SECRET = "s3cret-of-alice"
 LOCKED = "127.0.0.1:5055"  # a registry that wants a password
-CHANGE = "echo saved > /made; chmod 640 /made; mkdir -p /deep/er; ln -s /made /deep/er/link"
+CHANGE = "echo saved > /made; chmod 644 /made; mkdir -p /deep/er; ln -s /made /deep/er/link"
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_owners_are_the_images(alice, folder):
     for name in ("bin/busybox", "made", "etc/passwd"):
         assert (members[name].uid, members[name].gid) == (0, 0), name
         assert (members[name].uname, members[name].gname) == ("", "")
-    assert members["made"].mode == 0o640
+    assert members["made"].mode == 0o644
     assert ".socker" not in members
 
 
@@ -195,7 +195,7 @@ def test_scancel_leaves_the_earlier_file(alice, folder, wait_for):
     alice.run("scancel", "--user=alice")
     process.communicate(timeout=60)
     wait_for(lambda: read("sinfo", "-h", "-o", "%T").split() == ["idle"], 60)
-    assert (folder / "x.tgz").read_text() == "earlier\n"
+    assert (folder / "x.tgz").read_bytes() == b"earlier\n"
     assert os.listdir(folder) == ["x.tgz"]
 
 

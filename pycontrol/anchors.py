@@ -1,4 +1,4 @@
-"""Where a job's container belongs: the groups of the job's extern step.
+"""Where a container belongs: the groups of the job's extern step, or of the step.
 
 Used by the step's hook, as root, which Slurm started inside the job's groups.
 """
@@ -12,34 +12,35 @@ from cgroup import place, remove
 from cgroup.place import Anchor
 from pycontrol.errors import JobEnded, NodeError
 
-EXTERN_WAIT = 10  # seconds for the extern step, which starts beside the first step
+EXTERN_WAIT = 3  # seconds for the extern step, which starts beside the first step
+TASK_WAIT = 10  # seconds for the step's first task, which is forked beside this hook
+POLL = 0.02
 
 
 def find() -> Anchor:
-    """Slurm's own process of the job's extern step."""
+    """Slurm's own process of the job's extern step; else a task of this step.
+
+    Without PrologFlags=Contain there is no extern step, and a signal to the whole
+    job ends it (Slurm 22.05): a container then lives as long as the step.
+    """
     end = time.monotonic() + EXTERN_WAIT
-    while True:
-        anchor = place.find_extern()
-        if anchor:
-            return anchor
+    while not (anchor := place.find_extern()):
         if time.monotonic() > end:
-            raise NodeError(
-                "the job has no extern step on this node to keep its container in: the "
-                "admin must set PrologFlags=Contain and ProctrackType=proctrack/cgroup"
-            )
-        time.sleep(0.05)
+            return find_task()
+        time.sleep(POLL)
+    return anchor
 
 
 def find_task() -> Anchor:
     """A task of this step, in whose groups Slurm kills everything when the step ends."""
-    end = time.monotonic() + EXTERN_WAIT
+    end = time.monotonic() + TASK_WAIT
     while not (anchor := place.find_task()):
         if time.monotonic() > end:
             raise NodeError(
-                "no task of the step is in a cgroup of Slurm's: the admin must set "
-                "ProctrackType=proctrack/cgroup"
+                "no process of the job is in a cgroup of Slurm's: the admin must set "
+                "ProctrackType=proctrack/cgroup, and PrologFlags=Contain"
             )
-        time.sleep(0.02)
+        time.sleep(POLL)
     return anchor
 
 

@@ -213,7 +213,7 @@ def run(ffi, request) -> int:
     except JobEnded:
         return 1
     except SockerError as error:
-        return _failed(channel, str(error))
+        return _failed(channel, _as_the_site_names_options(ffi, request, str(error)))
     except Exception as error:
         traceback.print_exc(file=sys.stderr)
         return _failed(
@@ -222,6 +222,13 @@ def run(ffi, request) -> int:
             "on this node has the details",
         )
     return 0
+
+
+def _as_the_site_names_options(ffi, request, text: str) -> str:
+    from pycontrol.request import with_prefix
+
+    arguments = dict(_pair(entry) for entry in _strings(ffi, request.plugin_args))
+    return with_prefix(text, arguments.get("prefix", ""))
 
 
 def _failed(channel: Channel, text: str) -> int:

@@ -32,6 +32,14 @@ SWITCHES = {
 }
 
 
+_OPTION = re.compile(r"--(?=(?:no-)?container-[a-z]|docker\b)")
+
+
+def with_prefix(text: str, prefix: str) -> str:
+    """A message with its options as the site names them (plugstack.conf: prefix=)."""
+    return _OPTION.sub(f"--{prefix}", text) if prefix else text
+
+
 @dataclass(frozen=True)
 class ContainerName:
     """The job's container that a step wants; mode: one of NAME_MODES."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -61,6 +62,7 @@ def _file(path: str) -> SaveTarget:
             f"{OPTION}: `{path}` does not say what to make: end it with "
             f"{', '.join((*PLAIN, *COMPRESSED))} (an archive) or {', '.join(SQUASHFS)} (squashfs)"
         )
+    path = posixpath.normpath(path)
     return SaveTarget("squashfs" if path.endswith(SQUASHFS) else "archive", path)
 
 

@@ -1,4 +1,4 @@
-"""Checks a step's options before anything is queued: `python -I -m pycontrol.submit`.
+"""Checks a step's options before anything is queued: `python -I -m pycontrol.submit PREFIX`.
 
 Started by srun, sbatch and salloc (spank_plugin/submit_check.c), as the user.
 Options come on stdin as NAME=VALUE, each ended by NUL; pyxis's variables go back
@@ -45,8 +45,19 @@ def _switched(option: str, value: str) -> str | None:
     """The option, its opposite, or neither."""
     if value.lower() in ("1", "true", "yes"):
         return option
-    opposite = request.SWITCHES[option]
+    opposite = (request.SWITCHES | {"container-readonly": "container-writable"})[option]
     return opposite if value.lower() in ("0", "false", "no") else None
+
+
+def unless_given(added: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Those that neither are given, nor contradict what is."""
+    taken = set(given)
+    for name, opposite in request.SWITCHES.items():
+        if taken & {name, opposite}:
+            taken |= {name, opposite or name}
+    if "docker" in taken:
+        taken.add("container-image")
+    return {name: value for name, value in added.items() if name not in taken}
 
 
 def options_of(data: bytes) -> dict[str, str]:
@@ -74,16 +85,17 @@ def _write(options: Iterable[tuple[str, str]]) -> None:
 
 
 def main() -> int:
+    prefix = sys.argv[1] if len(sys.argv) > 1 else ""
     given = options_of(sys.stdin.buffer.read())
     try:
         added: dict[str, str] = {}
         if any(name.startswith(_PYXIS) for name in os.environ) and _site_lets_pyxis_count():
-            added = {n: v for n, v in pyxis_options(os.environ).items() if n not in given}
+            added = unless_given(pyxis_options(os.environ), given)
         if given or added:
             check(added | given, os.getcwd())
         _write(added.items())
     except UserError as error:
-        print(f"socker: {error}", file=sys.stderr)
+        print(f"socker: {request.with_prefix(str(error), prefix)}", file=sys.stderr)
         return REFUSED
     except (SockerError, OSError) as error:
         print(f"socker: {error}", file=sys.stderr)

@@ -42,7 +42,8 @@ static bool anything_new(void)
 
 static pid_t start_check(const char *python, int channel)
 {
-	char *argv[] = { (char *)python, "-I", "-m", "pycontrol.submit", NULL };
+	char *argv[] = { (char *)python, "-I", "-m", "pycontrol.submit",
+			 (char *)options_prefix, NULL };
 	posix_spawn_file_actions_t actions;
 	pid_t child = -1;
 

@@ -69,7 +69,9 @@ class Stub:
         path.write_text(
             f"#!{sys.executable} -I\n"
             f"import runpy, sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-            "runpy.run_module(sys.argv[sys.argv.index('-m') + 1], run_name='__main__')\n"
+            "module = sys.argv[sys.argv.index('-m') + 1]\n"
+            "sys.argv[:] = [module, *sys.argv[sys.argv.index('-m') + 2 :]]\n"
+            "runpy.run_module(module, run_name='__main__')\n"
         )
         path.chmod(0o755)
         return path

@@ -218,3 +218,9 @@ def test_a_host_without_python_leaves_the_check_to_the_node(stub):
 def test_pyxis_variables_count_only_where_the_site_says_so(stub):
     env = {"PYXIS_CONTAINER_IMAGE": "a"}
     assert sent(stub.run("local", args=PYTHON, env=env, python=True)) == {}
+
+
+def test_messages_name_options_as_the_site_does(stub):
+    options, args = ["socker-docker=a", "socker-container-tmp=x"], ["python=", "prefix=socker-"]
+    output = stub.run("local", *options, args=args, status=1, python=True)
+    assert "socker: --socker-container-tmp: `x` is none of host, private" in output

@@ -1,0 +1,102 @@
+"""What a site's settings change for its users, and nodes that lack the plugin."""
+
+from pathlib import Path
+
+import pytest
+from conftest import BUSYBOX
+
+PLUGSTACK = Path("/etc/slurm/plugstack.conf")
+TOML = Path("/etc/socker/socker.toml")
+
+
+@pytest.fixture
+def plugstack():
+    """Gives plugstack.conf another text: change(function of the text)."""
+    before = PLUGSTACK.read_text()
+    yield lambda change: PLUGSTACK.write_text(change(before))
+    PLUGSTACK.write_text(before)
+
+
+@pytest.fixture
+def toml():
+    """Writes the configuration file."""
+    TOML.parent.mkdir(exist_ok=True)
+    yield TOML.write_text
+    TOML.unlink()
+
+
+def test_a_node_without_the_plugin_never_runs_the_command(alice, plugstack, tmp_path_factory):
+    """The submit host has the plugin, the nodes have lost it."""
+    folder = Path("/srv/socker-submit")
+    folder.mkdir(exist_ok=True)
+    conf = Path("/etc/slurm/slurm.conf").read_text()
+    lines = [line for line in conf.splitlines() if not line.startswith("PlugStackConfig")]
+    (folder / "slurm.conf").write_text("\n".join([*lines, f"PlugStackConfig={folder}/plug.conf\n"]))
+    (folder / "plug.conf").write_text(PLUGSTACK.read_text())
+    plugstack(lambda text: "# nothing\n")
+    for command in ("hostname", "/bin/hostname"):
+        result = alice.run(
+            "srun", f"--docker={BUSYBOX}", command, env={"SLURM_CONF": f"{folder}/slurm.conf"}
+        )
+        assert result.stdout == ""
+        missing = f"/socker-plugin-is-missing-on-this-node/{command}: No such file or directory"
+        assert missing in result.stderr
+
+
+def test_a_prefix_lets_it_live_beside_pyxis(alice, plugstack):
+    plugstack(lambda text: text.replace("socker.so python=", "socker.so prefix=socker- python="))
+    help_text = alice.run("srun", "--help").stdout
+    assert "--socker-container-image=" in help_text
+    assert " --container-image=" not in help_text
+    result = alice.srun(f"--socker-docker={BUSYBOX}", "--socker-container-writable", "touch", "/x")
+    assert result.status == 0
+    result = alice.run("srun", f"--socker-docker={BUSYBOX}", "--socker-container-tmp=x", "true")
+    assert result.stderr == "socker: --socker-container-tmp: `x` is none of host, private\n"
+    script = f"#!/bin/sh\n#SBATCH --socker-docker={BUSYBOX}\ntest -e /bin/busybox && echo inside\n"
+    assert alice.script(script).lines == ["inside"]
+
+
+def test_pyxis_variables(alice, toml):
+    env = {"PYXIS_CONTAINER_IMAGE": BUSYBOX, "PYXIS_CONTAINER_MOUNT_HOME": "0"}
+    command = ["sh", "-c", "test -L /bin/ls && ls -d /home/alice; true"]
+    assert alice.srun(*command, env=env, cwd="/").lines != []
+    toml("pyxis_compat = true\n")
+    assert alice.srun(*command, env=env, cwd="/").lines == []
+    result = alice.srun("--container-image=none", *command, env=env, cwd="/")
+    assert result.lines == ["/home/alice"]
+
+
+def test_settings_that_users_may_override(alice, toml):
+    toml('tmp = "private"\ntmpfs_size = "1m"\nmount_home = false\n')
+    script = "df -k /tmp | tail -n1 | tr -s ' ' | cut -d' ' -f2; ls -d /home/alice"
+    result = alice.srun(f"--docker={BUSYBOX}", "sh", "-c", script, cwd="/")
+    assert result.lines == ["1024"]
+    options = ["--container-tmp=host", "--container-mount-home"]
+    result = alice.srun(f"--docker={BUSYBOX}", *options, "ls", "-d", "/home/alice", cwd="/")
+    assert result.lines == ["/home/alice"]
+
+
+def test_a_setting_that_is_none(alice, toml):
+    toml('pull = "sometimes"\n')
+    result = alice.srun(f"--docker={BUSYBOX}", "true")
+    assert f"socker: {TOML}: pull = 'sometimes' is none of always, missing, never" in result.stderr
+
+
+def test_the_stages_and_their_times(alice):
+    for options, env in ((["-v"], {}), (["-Q"], {"SOCKER_VERBOSE": "1"})):
+        result = alice.run("srun", *options, f"--docker={BUSYBOX}", "true", env=env)
+        for stage in ("options, configuration and account", f"container of {BUSYBOX}", "plan"):
+            assert f": {stage}" in result.stderr
+    assert "container of" not in alice.run("srun", f"--docker={BUSYBOX}", "true").stderr
+
+
+def test_a_job_without_an_extern_step_gets_its_container_too(alice):
+    """A signal to the whole job ends Slurm's extern step (22.05)."""
+    script = (
+        "srun -Q true; scancel --signal=USR1 $SLURM_JOB_ID; sleep 2; "
+        "srun -Q sh -c 'test -L /bin/ls && echo inside'; srun -Q echo again"
+    )
+    result = alice.run(
+        "salloc", "-Q", "-N1", f"--docker={BUSYBOX}", "sh", "-c", f"trap '' USR1; {script}"
+    )
+    assert result.lines == ["inside", "again"]

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cgroup import place
-from pycontrol import config, kernel, trusted
+from pycontrol import config, kernel, savesquashfs, squashfs, trusted
 from pycontrol import plugstack as plugstack_file
 from pycontrol.errors import SockerError
 from pycontrol.plugstack import Line
 
 OK, WARNING, ERROR = 0, 1, 2
 WORDS = {OK: "ok", WARNING: "warning", ERROR: "error"}
+WRITABLE_SINCE = (5, 19)  # Linux: idmapped mounts below an overlay (ownroot.py)
 COMMAND_TIMEOUT = 10  # seconds for Slurm's own commands
 
 
@@ -103,6 +104,9 @@ def kernel_features(node: Node) -> Iterator[Finding]:
         )
     else:
         yield Finding(OK, "kernel", f"{release} has open_tree, move_mount, openat2, mount_setattr")
+    version = tuple(map(int, re.findall(r"\d+", release)[:2]))
+    if version < WRITABLE_SINCE:
+        yield Finding(WARNING, "kernel", "writable containers need Linux 5.19 or newer")
     if "overlay" in Path("/proc/filesystems").read_text():
         yield Finding(OK, "overlay", "the kernel has it")
     else:
@@ -149,6 +153,14 @@ def slurm_release(node: Node) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def squashfs_tools(node: Node) -> Iterator[Finding]:
+    for what, tool in (("read", lambda: squashfs.tool("sqfs2tar")), ("write", savesquashfs.tool)):
+        try:
+            yield Finding(OK, f"squashfs images, to {what}", tool())
+        except SockerError as error:
+            yield Finding(WARNING, f"squashfs images, to {what}", str(error))
+
+
 def slurm_settings(node: Node) -> Iterator[Finding]:
     shown = subprocess.run(
         ["scontrol", "show", "config"], capture_output=True, text=True, timeout=COMMAND_TIMEOUT
@@ -170,7 +182,7 @@ def _expect(found: dict[str, str], name: str, wanted: str, why: str) -> Finding:
 
 def ownership(node: Node) -> Iterator[Finding]:
     """Whoever can write to these files decides what root runs."""
-    paths = [Path(node.settings.pause), config.DEFAULT_FILE]
+    paths = [Path(node.settings.pause), Path(node.settings.launcher), config.DEFAULT_FILE]
     if node.line:
         arguments = config.split_arguments(node.line.arguments)
         library = arguments.get("library", str(node.line.plugin.with_name("socker_python.so")))
@@ -202,4 +214,5 @@ def _open_folder(path: Path) -> str | None:
 
 CHECKS = (
     engine, cgroups, kernel_features, libpython, slurm_release, slurm_settings, ownership,
+    squashfs_tools,
 )  # fmt: skip

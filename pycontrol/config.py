@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pycontrol import trusted
+from pycontrol import mounts, trusted
 from pycontrol.errors import NodeError
 
 DEFAULT_FILE = Path("/etc/socker/socker.toml")
@@ -134,6 +134,8 @@ def _checked(name: str, value: object, where: str) -> bool | int | str:
     choices = FIELDS[name].metadata["choices"]
     if choices and value not in choices:
         raise NodeError(f"{where}: {name} = {value!r} is none of {', '.join(choices)}")
+    if name == "tmpfs_size" and not mounts.is_size(str(value)):
+        raise NodeError(f"{where}: {name} = {value!r} is no size: write it like 4g or 50%")
     if wanted is int and value < 1:
         raise NodeError(f"{where}: {name} = {value} must be 1 or more")
     return value

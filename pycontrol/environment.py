@@ -110,8 +110,8 @@ def parse_file(text: str, path: str) -> tuple[tuple[str, ...], tuple[tuple[str, 
     """The same of a file as `docker run --env-file` reads it: one a line, # comments."""
     keep: list[str] = []
     pairs: list[tuple[str, str]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        entry = line.lstrip()
+    for number, line in enumerate(text.split("\n"), start=1):
+        entry = line.removesuffix("\r").lstrip()
         if not entry or entry.startswith("#"):
             continue
         where = f"--container-env-file: {path}, line {number}"

@@ -39,7 +39,7 @@ _FORM = (
     "with / or ./"
 )
 # enroot's [USER@][REGISTRY#]NAME[:TAG].
-_ENROOT = re.compile(r"(?:(?P<user>[^@#/:]+)@)?(?:(?P<registry>[^#]+)#)?(?P<rest>[^#]+)")
+_ENROOT = re.compile(r"(?:[^@#/:]+@)?(?:(?P<registry>[^#]+)#)?(?P<rest>[^#]+)")
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,10 @@ class Reference:
 
     text    what the engine is asked for; the absolute path of a file
     source  "registry", "engine" (this node's alone, never pulled), or "file"
-    user    of the registry, when the name says one
     """
 
     text: str
     source: str = "registry"
-    user: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def _path(text: str, cwd: str, option: str) -> str:
 def _named(text: str, source: str, option: str) -> Reference:
     if len(text) > LONGEST:
         raise UserError(f"{option}: the name has more than {LONGEST} characters")
-    user, text = _without_enroots_parts(text)
+    text = _without_enroots_parts(text)
     match = _REFERENCE.fullmatch(text)
     # Else the engine would take sha256:... for the id of any image it holds.
     if not match or match["name"] == "sha256":
@@ -107,18 +105,18 @@ def _named(text: str, source: str, option: str) -> Reference:
         raise UserError(f"{option}: {RESERVED_REGISTRY} is no registry: give the image's file")
     if not match["tag"] and not match["digest"]:
         text += ":latest"
-    return Reference(text, source, user)
+    return Reference(text, source)
 
 
-def _without_enroots_parts(text: str) -> tuple[str, str]:
-    """(user, Docker's form) of enroot's form; Docker's own form stays as it is."""
+def _without_enroots_parts(text: str) -> str:
+    """Docker's form of enroot's, whose USER (for credentials) has no effect here."""
     if "#" not in text and not re.match(r"[^@/:]+@(?!sha256:)", text):
-        return "", text
+        return text
     match = _ENROOT.fullmatch(text)
     if not match:
-        return "", text
+        return text
     registry = f"{match['registry']}/" if match["registry"] else ""
-    return match["user"] or "", registry + match["rest"]
+    return registry + match["rest"]
 
 
 def split_tag(text: str) -> tuple[str, str, str]:

@@ -24,7 +24,7 @@ from pycontrol.state import JobState, Record
 SET_UP_WAIT = 15  # seconds that the epilog waits for set-ups that are being given up
 EPILOG_WAIT = 60  # seconds that an epilog may take, beside the engine's answers
 NOT_THE_IMAGES = (ownroot.INSIDE, "/.dockerenv")  # ours, and a mark that Docker leaves
-MOST_CONTAINERS = 32  # of one job on one node, beside its steps' own
+MOST_CONTAINERS = 32  # of one job on one node
 
 
 def begin(facts: JobFacts) -> None:

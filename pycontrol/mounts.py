@@ -90,7 +90,7 @@ _FLAGS: dict[str, dict[str, object]] = {
         for prefix in ("", "r")
     },
 }
-_SIZE = re.compile(r"[1-9][0-9]{0,15}(?:[kKmMgG]|%)?")
+SIZE = re.compile(r"[1-9][0-9]{0,15}(?:[kKmMgG]|%)?")
 
 
 def absolute(path: str, option: str) -> str:
@@ -133,12 +133,17 @@ def _with_flag(mount: Mount, flag: str, given: dict[str, str], text: str) -> Mou
 
 
 def _size(size: str, text: str) -> str:
-    if not _SIZE.fullmatch(size) or (size.endswith("%") and int(size[:-1]) > 100):
+    if not is_size(size):
         raise UserError(
             f"{OPTION}: {text}: `{size}` is no size: write a number with k, m or g, or a "
             "percentage of the node's memory, like 50%"
         )
     return size
+
+
+def is_size(text: str) -> bool:
+    """Whether a memory file system may be that large (tmpfs(5), size=)."""
+    return bool(SIZE.fullmatch(text)) and not (text.endswith("%") and int(text[:-1]) > 100)
 
 
 def _with_flags(mount: Mount, flags: str, text: str) -> Mount:

@@ -6,6 +6,7 @@ Runs as root in the step's hook; spank_plugin/bridge.h has the records.
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import replace
 
 from pycontrol import as_user, environment, mounts, namespaces
@@ -93,7 +94,9 @@ def wishes(spec: ContainerSpec) -> Wishes:
 def _read(path: str) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # of a pipe: no wait
     with open(descriptor, "rb") as file:
-        return file.read(LARGEST_ENV_FILE + 1) or b""
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UserError(f"{path}: it is not a regular file")
+        return file.read(LARGEST_ENV_FILE + 1)
 
 
 def send_environment(

@@ -5,18 +5,21 @@ The one place that decides what a step may have.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pycontrol import mounts
 from pycontrol.config import Config
 from pycontrol.environment import NO_WISHES, Wishes
+from pycontrol.errors import UserError
 from pycontrol.identity import Account
 from pycontrol.image import Reference
 from pycontrol.mounts import Mount
 from pycontrol.request import ContainerName, ContainerRequest
 from pycontrol.savetarget import SaveTarget
 
+_RANKS = re.compile(r"[0-9,*-]+")  # the first word of a --multi-prog line
 BATCH_STEP = 0xFFFFFFFB  # SLURM_BATCH_SCRIPT of slurm.h
 
 
@@ -54,7 +57,9 @@ class ContainerSpec:
     @property
     def text(self) -> str:
         """The container, in messages."""
-        return f"container {self.name.name}" if self.name else f"image {self.key}"
+        if self.name:
+            return f"container {self.name.name}"
+        return f"image {self.image.text if self.image else self.key}"
 
 
 def _node_mounts(request: ContainerRequest, config: Config) -> Iterator[Mount]:
@@ -97,6 +102,17 @@ def _key(request: ContainerRequest, step_id: int) -> str:
     return request.image.text
 
 
+def _refuse_multi_prog(request: ContainerRequest, config: Config, argv: tuple[str, ...]) -> None:
+    """Slurm keeps the programs of --multi-prog where no plugin reaches them."""
+    lines = [line.split() for line in "".join(argv[1:2]).splitlines() if line[:1] not in ("", "#")]
+    if not lines or not all(len(w) > 1 and _RANKS.fullmatch(w[0]) for w in lines):
+        return
+    entrypoint = config.entrypoint if request.entrypoint is None else request.entrypoint
+    if entrypoint or "pid" in request.unshare:
+        option = "--container-entrypoint" if entrypoint else "--container-unshare=pid"
+        raise UserError(f"{option}: it does not work with --multi-prog: leave one of them out")
+
+
 def decide(
     request: ContainerRequest,
     account: Account,
@@ -107,6 +123,7 @@ def decide(
     argv: tuple[str, ...],
 ) -> ContainerSpec:
     """The specification of a step's container."""
+    _refuse_multi_prog(request, config, argv)
     own_root = bool(request.name or request.writable)
     files = mounts.NAME_FILES if own_root else ()
     local = request.image is not None and request.image.source == "engine"

@@ -1,8 +1,9 @@
-"""Checks a step's options before anything is queued: `python -I -m pycontrol.submit PREFIX`.
+"""Checks a step's options before anything is queued: `python -I -m pycontrol.submit`.
 
 Started by srun, sbatch and salloc (spank_plugin/submit_check.c), as the user.
-Options come on stdin as NAME=VALUE, each ended by NUL; pyxis's variables go back
-the same way, where the site lets them count.  Exit status 2: the options are
+The words of the plugstack line are its arguments.  Options come on stdin as
+NAME=VALUE, each ended by NUL; pyxis's variables go back the same way, where the
+site lets them count.  Exit status 2: the options are
 refused, and stderr says why.  The node checks all of it again.
 """
 
@@ -17,7 +18,7 @@ from pycontrol.errors import SockerError, UserError
 
 REFUSED = 2
 _PYXIS = "PYXIS_CONTAINER_"
-# pyxis's name of an option, and ours where it is another.
+# Both call these by the same name.
 _PYXIS_OPTIONS = (
     "image", "mounts", "workdir", "name", "save", "mount-home", "remap-root", "entrypoint",
     "entrypoint-log", "writable", "readonly", "env", "unshare",
@@ -73,10 +74,10 @@ def check(given: Mapping[str, str], cwd: str) -> None:
         request.parse(tuple(given.items()), cwd)
 
 
-def _site_lets_pyxis_count() -> bool:
+def _site_lets_pyxis_count(arguments: list[str]) -> bool:
     from pycontrol import config  # only where the variables are there
 
-    return config.load().config.pyxis_compat
+    return config.load(arguments).config.pyxis_compat
 
 
 def _write(options: Iterable[tuple[str, str]]) -> None:
@@ -85,11 +86,14 @@ def _write(options: Iterable[tuple[str, str]]) -> None:
 
 
 def main() -> int:
-    prefix = sys.argv[1] if len(sys.argv) > 1 else ""
+    plugstack = sys.argv[1:]
+    prefix = next((a.removeprefix("prefix=") for a in plugstack if a.startswith("prefix=")), "")
     given = options_of(sys.stdin.buffer.read())
     try:
         added: dict[str, str] = {}
-        if any(name.startswith(_PYXIS) for name in os.environ) and _site_lets_pyxis_count():
+        if any(name.startswith(_PYXIS) for name in os.environ) and _site_lets_pyxis_count(
+            plugstack
+        ):
             added = unless_given(pyxis_options(os.environ), given)
         if given or added:
             check(added | given, os.getcwd())

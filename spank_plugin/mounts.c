@@ -14,6 +14,14 @@
 
 #include "task.h"
 
+static bool has(const struct mount_entry *mount, char flag);
+
+/* In messages; what the hook made has no name of the user's. */
+static const char *name_of(const struct mount_entry *mount)
+{
+	return has(mount, 'i') ? "tmpfs" : mount->source;
+}
+
 static bool has(const struct mount_entry *mount, char flag)
 {
 	return strchr(mount->flags, flag) != NULL;
@@ -100,7 +108,7 @@ static int clone_tree(struct mount_entry *mount, int source)
 				    OPEN_TREE_CLOEXEC | (has(mount, 'b') ? 0 : AT_RECURSIVE));
 	if (mount->tree < 0 || sys_mount_setattr(mount->tree, AT_RECURSIVE, &attr) ||
 	    set_propagation(mount))
-		return fail("mount %s: it cannot be cloned: %m", mount->source);
+		return fail("mount %s: it cannot be cloned: %m: tell the admin", name_of(mount));
 	return 0;
 }
 
@@ -168,11 +176,11 @@ static int attach_at(struct mount_entry *mount, int target)
 	if (fstat(target, &status) == 0 && S_ISDIR(status.st_mode) != mount->is_dir)
 		return fail("mount %s: one of source and target %s is a "
 			    "directory, the other is not: mount like on like",
-			    mount->source, mount->target);
+			    name_of(mount), mount->target);
 	if (caps_raise(MOUNT_CAPS))
 		return -1;
 	if (sys_move_mount(mount->tree, target))
-		return fail("mount %s at %s: %m", mount->source, mount->target);
+		return fail("mount %s at %s: %m", name_of(mount), mount->target);
 	close(mount->tree);
 	mount->tree = -1;
 	return 0;
@@ -186,7 +194,7 @@ static int attach(int root, struct mount_entry *mount)
 
 	if (target < 0)
 		return fail("mount %s: the target %s cannot be made in the "
-			    "container: %m", mount->source, mount->target);
+			    "container: %m", name_of(mount), mount->target);
 	rc = attach_at(mount, target);
 	close(target);
 	return rc;

@@ -61,7 +61,7 @@ bool submit_expects(int which, const char *text);
 /* submit.c: whether only the job says it, whose own submission was checked. */
 bool submit_from_job(int which);
 /* submit_check.c: -1 when the parser refuses the options, and has said why. */
-int submit_check(const char *python);
+int submit_check(int ac, char **av);
 
 /* What a command line says in the end, on its way to the node. */
 #define OPTIONS_SEPARATOR "\037"

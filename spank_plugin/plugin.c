@@ -58,12 +58,11 @@ int slurm_spank_init(spank_t sp, int ac, char **av)
 int slurm_spank_init_post_opt(spank_t sp, int ac, char **av)
 {
 	spank_context_t context = spank_context();
-	const char *python = hook_config_argument(ac, av, "python");
 
 	if (context != S_CTX_LOCAL && context != S_CTX_ALLOCATOR)
 		return 0;
 	/* Not by a return value, which Slurm ignores for an `optional` plugin. */
-	if (submit_settle(sp, python, context == S_CTX_ALLOCATOR))
+	if (submit_settle(sp, ac, av, context == S_CTX_ALLOCATOR))
 		exit(EXIT_FAILURE);
 	return 0;
 }

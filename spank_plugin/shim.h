@@ -31,7 +31,7 @@ char **options_collect(void);
 /* submit.c: in srun, sbatch and salloc */
 
 void submit_begin(bool new_job);
-int submit_settle(spank_t sp, const char *python, bool new_job);
+int submit_settle(spank_t sp, int ac, char **av, bool new_job);
 void submit_protect_command(spank_t sp);
 /* On the node: that is undone.  True when srun was given -v. */
 bool submit_restore_command(spank_t sp);

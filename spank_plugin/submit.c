@@ -114,7 +114,9 @@ static void adopt_environment(int which)
 			*value = '\0';
 	}
 	unset_variables(which);
-	unset_variables(OPTIONS[which].rival);
+	/* Of two variables that contradict each other none wins: the check refuses. */
+	if (!from_environment[OPTIONS[which].rival])
+		unset_variables(OPTIONS[which].rival);
 	/* Off, and nothing that says the opposite: as if not given. */
 	if (target != which || !off) {
 		variable_of(name, target);
@@ -274,10 +276,10 @@ static void publish_to_job(spank_t sp)
 	}
 }
 
-int submit_settle(spank_t sp, const char *python, bool new_job)
+int submit_settle(spank_t sp, int ac, char **av, bool new_job)
 {
 	drop_overruled();
-	if (make_paths_absolute() || submit_check(python))
+	if (make_paths_absolute() || submit_check(ac, av))
 		return -1;
 	if (publish_to_step())
 		return -1;

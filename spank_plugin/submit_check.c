@@ -40,10 +40,22 @@ static bool anything_new(void)
 	return false;
 }
 
-static pid_t start_check(const char *python, int channel)
+/* Arguments: those of the plugstack line, which hold settings. */
+static char **command(const char *python, int ac, char **av)
 {
-	char *argv[] = { (char *)python, "-I", "-m", "pycontrol.submit",
-			 (char *)options_prefix, NULL };
+	static const char *const start[] = { "-I", "-m", "pycontrol.submit" };
+	char **argv = calloc((size_t)ac + 5, sizeof(*argv));
+
+	if (!argv)
+		return NULL;
+	argv[0] = (char *)python;
+	memcpy(argv + 1, start, sizeof(start));
+	memcpy(argv + 4, av, (size_t)ac * sizeof(*av));
+	return argv;
+}
+
+static pid_t start_check(char **argv, int channel)
+{
 	posix_spawn_file_actions_t actions;
 	pid_t child = -1;
 
@@ -51,7 +63,7 @@ static pid_t start_check(const char *python, int channel)
 		return -1;
 	if (posix_spawn_file_actions_adddup2(&actions, channel, STDIN_FILENO) ||
 	    posix_spawn_file_actions_adddup2(&actions, channel, STDOUT_FILENO) ||
-	    posix_spawn(&child, python, &actions, NULL, argv, environ))
+	    posix_spawn(&child, argv[0], &actions, NULL, argv, environ))
 		child = -1;
 	posix_spawn_file_actions_destroy(&actions);
 	return child;
@@ -136,17 +148,20 @@ static int end_check(pid_t child, bool answered)
 	return WIFEXITED(status) && WEXITSTATUS(status) == REFUSED ? -1 : 0;
 }
 
-int submit_check(const char *python)
+int submit_check(int ac, char **av)
 {
+	const char *python = hook_config_argument(ac, av, "python");
 	static char answer[ANSWER_MAX];
+	char **argv = python ? command(python, ac, av) : NULL;
 	int pair[2];
 	pid_t child;
 	ssize_t size;
 
-	if (!python || !anything_new() ||
+	if (!argv || !anything_new() ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return 0;
-	child = start_check(python, pair[1]);
+	child = start_check(argv, pair[1]);
+	free(argv);
 	close(pair[1]);
 	if (child < 0) {
 		close(pair[0]);

@@ -74,7 +74,8 @@ class User:
 
     def start(self, *argv: str, cwd=None, env=None, **options) -> subprocess.Popen:
         return subprocess.Popen(
-            self.command(*argv),
+            # Whatever a test waits for: it ends.
+            self.command("timeout", "--foreground", "150", *argv),
             cwd=cwd or self.home,
             env=self.environment(env),
             text=True,
@@ -169,6 +170,7 @@ def leftovers() -> list[str]:
     found += [f"cgroup {path}" for path in job_cgroups()]
     kept = ("pulls", "files")  # locks, and records of image files: of the node, not of a job
     found += [f"file {path}" for path in STATE.glob("*/*") if path.parent.name not in kept]
+    found += [f"writable root {path}" for path in Path("/var/lib/socker").glob("*/*/*")]
     extern = read("pgrep", "-f", "^sleep 100000000").split()  # Slurm's own, of each job
     found += [f"process {pid} of an extern step" for pid in extern]
     found += [f"process {pid}, a first process" for pid in read("pgrep", "-x", "pause").split()]
@@ -213,6 +215,25 @@ def _sweep() -> None:
         cgroup_remove.remove(Path(group))
     for path in STATE.glob("n?/*"):
         read("rm", "-rf", str(path))
+
+
+def file_images() -> set[str]:
+    """The tags of images that came from users' files."""
+    form = "{{.Repository}}:{{.Tag}}"
+    return set(read("docker", "images", "--format", form, "socker.local/file").split())
+
+
+@pytest.fixture
+def no_file_images():
+    """The engine holds no image of a user's file, before and after."""
+
+    def remove() -> None:
+        for reference in file_images():
+            images.remove_from_engine(reference)
+
+    remove()
+    yield
+    remove()
 
 
 @pytest.fixture

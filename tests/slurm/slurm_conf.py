@@ -13,7 +13,7 @@ CONF = Path("/etc/slurm/slurm.conf")
 
 def _reconfigure() -> None:
     subprocess.run(["scontrol", "reconfigure"], check=True, timeout=60)
-    time.sleep(1)  # the nodes are told after the command's end
+    time.sleep(3)  # the nodes are told after the command's end
 
 
 @contextlib.contextmanager

@@ -71,5 +71,6 @@ def test_a_file_of_roots(alice):
 def test_a_pipe_is_no_file(alice):
     alice.run("mkfifo", "pipe")
     result = alice.srun(f"--docker={BUSYBOX}", "--container-env-file=pipe", "echo", "ran")
-    assert result.lines == ["ran"]
+    assert result.lines == []
+    assert "pipe: it is not a regular file: check the path" in result.stderr
     (alice.home / "pipe").unlink()

@@ -7,16 +7,11 @@ from pathlib import Path
 
 import images
 import pytest
-from conftest import BUSYBOX, DEBIAN, read
+from conftest import BUSYBOX, DEBIAN, file_images, read
 
 from tests import image_files
 
-FILES = "socker.local/file"
-
-
-def kept() -> set[str]:
-    """The tags of images that came from files."""
-    return set(read("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", FILES).split())
+pytestmark = pytest.mark.usefixtures("no_file_images")
 
 
 def engine_imports(since: float) -> int:
@@ -26,14 +21,6 @@ def engine_imports(since: float) -> int:
         "--filter", "event=load", "--filter", "event=import", "--format", "{{.Action}}",
     )  # fmt: skip
     return len(events.split())
-
-
-@pytest.fixture(autouse=True)
-def remove_images():
-    before = kept()
-    yield
-    for reference in kept() - before:
-        images.remove_from_engine(reference)
 
 
 @pytest.fixture
@@ -136,7 +123,7 @@ def test_once_per_content(alice, squashfs, files):
     copy.write_bytes(squashfs.read_bytes())
     assert alice.srun(f"--container-image={give(alice, copy)}", *ASK).lines == ANSWER
     assert engine_imports(since) == 1
-    assert len(kept()) == 1
+    assert len(file_images()) == 1
 
 
 def test_steps_at_once_import_once(alice, squashfs):
@@ -181,7 +168,7 @@ def test_a_claimed_layer_must_be_in_the_file(alice, files, layer):
     assert result.status == 1
     assert result.stdout == ""
     assert f"socker: image {path}: layer 1 is not the one" in result.stderr
-    assert not kept()
+    assert not file_images()
 
 
 def test_what_the_user_cannot_read(alice, bob, squashfs):
@@ -215,7 +202,7 @@ def test_a_damaged_squashfs(alice, squashfs):
     result = alice.srun(f"--container-image={squashfs}", "true")
     assert result.status == 1
     assert f"socker: image {squashfs}: sqfs2tar cannot read it: " in result.stderr
-    assert not kept()
+    assert not file_images()
 
 
 def test_a_pipe_does_not_hang_the_step(alice, files):
@@ -231,7 +218,7 @@ def test_a_prune_leaves_it(alice, files, layer):
     made = configuration([layer], Labels=label)
     path.write_bytes(image_files.tar(image_files.docker_members([layer], None, made)))
     assert alice.srun(f"--container-image={give(alice, path)}", *ASK).lines == ANSWER
-    image = read("docker", "images", "-q", FILES)
+    image = read("docker", "images", "-q", "socker.local/file")
     assert image
     read("docker", "image", "prune", "-f", "--filter", "label=socker.test=prune")
-    assert read("docker", "images", "-q", FILES) == image
+    assert read("docker", "images", "-q", "socker.local/file") == image

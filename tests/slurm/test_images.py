@@ -41,12 +41,12 @@ def test_a_registry_that_is_not_there(alice):
 
 @pytest.mark.parametrize(
     "name",
-    ["UPPER", "a b", "-x", "a:", "x" * 600, "a@sha256:12", "../x", "a/../b", "http://a/b"],
+    ["UPPER", "a b", "-x", "a:", "x" * 600, "a@sha256:12", "a/../b", "http://a/b"],
 )
 def test_names_that_cannot_be(alice, name):
     result = alice.srun(f"--docker={name}", "true")
     assert result.status == 1
-    assert "socker: --container-image: " in result.stderr
+    assert "socker: --docker: " in result.stderr
 
 
 def test_an_empty_name(alice):
@@ -170,7 +170,7 @@ def test_a_step_that_waits_for_anothers_pull_says_so(alice, slow_image):
     )
     result = alice.run("salloc", "-Q", "-n1", "sh", "-c", script, timeout=120)
     assert sorted(result.lines) == ["one", "two"]
-    assert f"socker: waiting for another step's set-up of {slow_image}" in result.stderr
+    assert f"socker: waiting for another step's set-up of image {slow_image}" in result.stderr
     assert f"socker: pulling {slow_image}" in result.stderr
 
 
@@ -232,5 +232,5 @@ def test_a_job_cannot_ask_for_any_number_of_images(alice):
         f"srun -Q --docker={BUSYBOX} echo joined"
     )
     result = alice.run("salloc", "-Q", "-n1", "sh", "-c", script, timeout=180)
-    assert "the job has asked for 32 images on this node already" in result.stdout
+    assert "the job has asked for 32 images and names on this node already" in result.stdout
     assert result.lines[-1] == "joined"

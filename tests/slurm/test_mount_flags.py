@@ -1,6 +1,7 @@
 """What the flags of --container-mounts do, and tmpfs: and umount:."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,14 @@ def data():
     (base / "with space").mkdir()
     (base / "with space/file").write_text("spaced\n")
     shutil.copy("/bin/busybox", base / "dir/busybox")
+    (base / "dir/below").mkdir()
+    # As on a node with systemd, whose mounts are shared.
+    subprocess.run(["mount", "--bind", base, base], check=True)
+    subprocess.run(["mount", "--make-shared", base], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "below", base / "dir/below"], check=True)
+    (base / "dir/below/inner").touch()
     yield base
+    subprocess.run(["umount", base / "dir/below", base], check=True)
     shutil.rmtree(base)
 
 
@@ -39,8 +47,9 @@ def options_of(alice, data, flags: str) -> str:
         ("rw", ["rw,nosuid,nodev"]),
         ("noexec", ["rw,nosuid,nodev,noexec"]),
         ("ro+noexec+nosuid+nodev", ["ro,nosuid,nodev,noexec"]),
-        ("bind", ["rw,nosuid,nodev"]),
-        ("rbind+x-create=dir", ["rw,nosuid,nodev"]),
+        ("x-create=dir", ["rw,nosuid,nodev"]),
+        ("slave", ["master:"]),
+        ("rslave", ["master:"]),
         ("shared", ["shared:"]),
         ("rshared", ["shared:"]),
         ("unbindable", ["unbindable"]),
@@ -50,6 +59,18 @@ def options_of(alice, data, flags: str) -> str:
 def test_flags(alice, data, flags, expected):
     line = options_of(alice, data, flags)
     assert all(part in line for part in expected)
+
+
+@pytest.mark.parametrize(("flag", "seen"), [("bind", []), ("rbind", ["inner"])])
+def test_what_is_mounted_below(alice, data, flag, seen):
+    result = run(alice, f"{data}/dir:/m:{flag}", "ls", "/m/below")
+    assert (result.status, result.lines) == (0, seen)
+
+
+@pytest.mark.parametrize(("flag", "recursive"), [("shared", 0), ("rshared", 1), ("runbindable", 1)])
+def test_propagation_of_what_is_below(alice, data, flag, recursive):
+    line = run(alice, f"{data}/dir:/m:{flag}", "grep", " /m/below ", "/proc/self/mountinfo").stdout
+    assert line.count(flag.removeprefix("r")) == recursive
 
 
 @pytest.mark.parametrize("flags", ["private", "rprivate"])
@@ -137,8 +158,10 @@ def test_a_link_of_the_image_leads_nowhere_out(alice, data, make_image):
 
 def test_a_shared_mount_shows_nothing_on_the_node(alice, data):
     mounts = f"{data}/dir:/m:rshared,tmpfs:/m/inner"
+    before = Path("/proc/self/mounts").read_text()
     assert run(alice, mounts, "ls", "-d", "/m/inner").status == 0
-    assert "socker-flags" not in Path("/proc/self/mounts").read_text()
+    assert Path("/proc/self/mounts").read_text() == before
+    assert not list((data / "dir").glob("inner/*"))
 
 
 def test_relative_to_where_the_command_was_given(alice, data):

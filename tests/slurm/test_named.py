@@ -3,7 +3,8 @@
 import pytest
 from conftest import BUSYBOX, DEBIAN
 
-NAME = "--container-name=work"
+# The first step says that it runs; the shell on the submit host waits for that.
+UNTIL_UP = "until test -e up; do sleep 0.1; done"
 
 
 def in_job(alice, *steps: str, options=("-N1",)):
@@ -39,10 +40,11 @@ def test_on_each_node_its_own(alice):
 def test_two_steps_at_the_same_time(alice):
     result = in_job(
         alice,
-        srun(BUSYBOX, "work", "touch /up; while ! test -e /other; do sleep 0.1; done", "--overlap")
+        "rm -f up",
+        srun(BUSYBOX, "work", "touch ~/up; until test -e /other; do sleep 0.1; done", "--overlap")
         + " & first=$!",
-        "sleep 1",
-        srun("", "work:exec", "while ! test -e /up; do sleep 0.1; done; touch /other", "--overlap"),
+        UNTIL_UP,
+        srun("", "work:exec", "touch /other", "--overlap"),
         "wait $first && echo both",
     )
     assert result.lines == ["both"]
@@ -99,8 +101,17 @@ def test_read_only_for_one_step(alice):
         ),
         (
             [
-                srun(BUSYBOX, "work", "sleep 5", "--overlap") + " & sleep 2",
+                "rm -f up down",
+                srun(
+                    BUSYBOX,
+                    "work",
+                    "touch ~/up; until test -e ~/down; do sleep 0.1; done",
+                    "--overlap",
+                )
+                + " & "
+                + UNTIL_UP,
                 srun("", "work:no_exec", "true", "--overlap"),
+                "touch down; wait",
             ],
             "socker: container work: another step runs in it: leave out :no_exec to join it, or "
             "wait",

@@ -1,5 +1,7 @@
 """--container-pull, dockerd://, and enroot's form of names."""
 
+import time
+
 import images
 import pytest
 from conftest import BUSYBOX, REGISTRY, read
@@ -13,6 +15,12 @@ def moved_tag(make_image):
         return make_image("moving", lambda root: (root / "word").write_text(text + "\n"))
 
     return move
+
+
+def pulls(since: float) -> int:
+    """How often the engine pulled since then (seconds, epoch)."""
+    times = ["--since", f"{since:.6f}", "--until", f"{time.time():.6f}"]
+    return len(read("docker", "events", *times, "--filter", "event=pull").splitlines())
 
 
 def word(alice, image: str, *options: str):
@@ -33,15 +41,25 @@ def test_missing_keeps_what_the_node_has_always_asks(alice, moved_tag):
 
 def test_within_a_job_the_image_stays(alice, moved_tag):
     image = moved_tag("old")
-    script = "srun -Q --container-pull=always cat /word; echo next >&2; srun -Q cat /word"
-    result = alice.run("salloc", "-Q", "-N1", f"--docker={image}", "sh", "-c", script)
-    assert result.lines == ["old", "old"]
+    script = (
+        "srun -Q cat /word; rm -f go; until test -e go; do sleep 0.1; done; "
+        "srun -Q --container-pull=always cat /word"
+    )
+    command = ["salloc", "-Q", "-N1", f"--docker={image}", "sh", "-c", script]
+    job = alice.start(*command, stdout=-1)
+    assert job.stdout.readline() == "old\n"
+    moved_tag("new")
+    alice.run("touch", "go")
+    assert job.communicate()[0] == "old\n"
+    alice.run("rm", "go")
 
 
 def test_always_with_two_steps_at_once_asks_once(alice, moved_tag):
     image = moved_tag("one")
+    since = time.time()
     result = alice.srun("-N2", f"--docker={image}", "--container-pull=always", "cat", "/word")
     assert result.lines == ["one", "one"]
+    assert pulls(since) == 1
 
 
 def test_never(alice):

@@ -89,6 +89,6 @@ def test_at_once(alice):
     assert time.monotonic() - started < 5
 
 
-def test_remap_root_is_named_in_the_help_as_missing(alice):
+def test_every_option_is_in_the_help(alice):
     text = alice.run("srun", "--help").stdout
     assert text.count("[socker]") == 20

@@ -14,7 +14,9 @@ import images
 import pytest
 from conftest import BUSYBOX, REGISTRY, read
 
+pytestmark = pytest.mark.usefixtures("no_file_images")
 SECRET = "s3cret-of-alice"
+SECRETS_HASH = "$2b$05$aaaaaaaaaaaaaaaaaaaaaulsboKqfLB4YdaCKbmhhI1MDlOFLBpQK"  # bcrypt
 LOCKED = "127.0.0.1:5055"  # a registry that wants a password
 CHANGE = "echo saved > /made; chmod 644 /made; mkdir -p /deep/er; ln -s /made /deep/er/link"
 
@@ -205,13 +207,7 @@ def test_scancel_leaves_the_earlier_file(alice, folder, wait_for):
 @pytest.fixture
 def locked(tmp_path, wait_for):
     """A registry that asks for a password."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        crypt = pytest.importorskip("crypt", reason="makes the registry's password file")
-    salt = "$2b$05$" + "a" * 21 + "u"
-    (tmp_path / "htpasswd").write_text(f"alice:{crypt.crypt(SECRET, salt)}\n")
+    (tmp_path / "htpasswd").write_text(f"alice:{SECRETS_HASH}\n")
     (tmp_path / "registry.yml").write_text(
         f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\n"
         f'http: {{addr: "{LOCKED}", secret: x}}\n'
@@ -220,10 +216,12 @@ def locked(tmp_path, wait_for):
     with open(tmp_path / "log", "w") as log:
         command = ["/usr/bin/docker-registry", "serve", tmp_path / "registry.yml"]
         server = subprocess.Popen(command, stdout=log, stderr=log)
-    wait_for(lambda: answers(LOCKED), 20)
-    yield LOCKED
-    server.terminate()
-    server.wait()
+    try:
+        wait_for(lambda: answers(LOCKED), 20)
+        yield LOCKED
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def answers(registry: str) -> bool:

@@ -144,7 +144,7 @@ def test_sattach(alice, wait_for):
     step = alice.start("srun", "-Q", IMAGE, "sh", "-c", script, stdout=subprocess.PIPE)
     step.stdout.readline()
     job = read("squeue", "-h", "-o", "%A").strip()
-    attached = alice.run("timeout", "2", "sattach", f"{job}.0")
+    attached = alice.run("timeout", "6", "sattach", f"{job}.0")
     alice.run("scancel", job)
     step.communicate(timeout=30)
     assert "tick from /bin/busybox" in attached.lines

@@ -104,7 +104,8 @@ def test_tmp_is_the_nodes_by_default(alice):
 
 def test_a_private_tmp(alice):
     script = (
-        "ls -A /tmp; touch /tmp/$SLURM_PROCID; sleep 1; ls /tmp | wc -l; "
+        "ls -A /tmp | grep -v '^[01]$'; touch /tmp/$SLURM_PROCID; "
+        "until test -e /tmp/0 -a -e /tmp/1; do sleep 0.1; done; ls /tmp | wc -l; "
         "grep ' /tmp ' /proc/self/mounts"
     )
     result = alice.srun(
@@ -134,7 +135,10 @@ def test_a_tmpfs_of_a_size(alice):
 
 def test_a_signal_to_the_whole_job_spares_the_namespace(alice):
     """Slurm's extern step, where the job's container is, ends by it (22.05)."""
-    script = "trap 'echo got it' USR1; echo ready; sleep 1; sleep 1; sleep 1; echo on"
+    script = (
+        "trap 'got=1; echo got it' USR1; echo ready; "
+        "until [ $got ]; do sleep 0.1; done; sleep 2; echo on"
+    )
     job = alice.start(
         "srun", f"--docker={BUSYBOX}", "--container-unshare=pid", "-J", "pidns", "sh", "-c", script,
         stdout=-1,

@@ -46,7 +46,10 @@ def test_it_is_the_steps_own_and_goes_with_it(alice):
 
 
 def test_its_tasks_share_it(alice):
-    script = "touch /from-$SLURM_PROCID; sleep 1; ls / | grep -c from-"
+    script = (
+        "touch /from-$SLURM_PROCID; until test -e /from-0 -a -e /from-1; do sleep 0.1; done; "
+        "ls / | grep -c from-"
+    )
     result = alice.srun(
         "-N1", "-n2", f"--docker={BUSYBOX}", "--container-writable", "sh", "-c", script
     )

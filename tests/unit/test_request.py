@@ -5,7 +5,7 @@ them come out of srun and sbatch.
 """
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pycontrol import request
@@ -237,6 +237,10 @@ def test_relative_paths_of_files():
     assert parse(docker="./x.tar").image == Reference("/submit/x.tar", "file")
     assert parse(docker="../x").image == Reference("/x", "file")
 
+
+# A loaded machine is slow; what is tested is not.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 # --- any text at all ------------------------------------------------------------
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
+from cgroup import place
 from pycontrol import kernel
 from pycontrol.errors import NodeError, SockerError, UserError
 from pycontrol.identity import Account
@@ -31,14 +33,29 @@ def become(account: Account) -> None:
     os.umask(0o077)
 
 
-def _child(account: Account, work: Callable[[], None], errors: int) -> None:
+def close_others(keep: Iterable[int]) -> None:
+    """Nothing of root's stays open: no engine's connection, no lock, no task's channel."""
+    start = 3
+    for descriptor in sorted(keep):
+        os.closerange(start, descriptor)
+        start = descriptor + 1
+    os.closerange(start, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+
+
+def _child(
+    account: Account, work: Callable[[], None], errors: int, keep: Iterable[int], parent: int
+) -> None:
     """Never returns.  Exit status 0, or 1 with a text for the user."""
     status = 1
     try:
+        close_others((errors, *keep))
         for number in (signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
+        place.enter_step()  # what it starts, a credential helper say, ends with the step
         become(account)
         kernel.die_with_parent()
+        if os.getppid() != parent:
+            os._exit(1)
         work()
         status = 0
     except SockerError as error:
@@ -55,12 +72,13 @@ def _child(account: Account, work: Callable[[], None], errors: int) -> None:
 
 
 @contextlib.contextmanager
-def _running(account: Account, work: Callable[[], None]) -> Iterator[int]:
+def _running(account: Account, work: Callable[[], None], keep: Iterable[int]) -> Iterator[int]:
     """The child beside the body, by its pid; afterwards its error, if it failed."""
     errors, errors_child = os.pipe()
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _child(account, work, errors_child)
+        _child(account, work, errors_child, keep, parent)
     os.close(errors_child)
     with open(errors, "rb") as file:
         try:
@@ -85,31 +103,31 @@ def reading(account: Account, produce: Callable[[BinaryIO], None]) -> Iterator[B
     ours, theirs = os.pipe()
 
     def work() -> None:
-        os.close(ours)
         with open(theirs, "wb") as output:
             produce(output)
 
-    with _running(account, work):
+    with _running(account, work, (theirs,)):
         os.close(theirs)
         with open(ours, "rb") as file:
             yield file
 
 
 @contextlib.contextmanager
-def writing(account: Account, consume: Callable[[BinaryIO], None]) -> Iterator[BinaryIO]:
+def writing(
+    account: Account, consume: Callable[[BinaryIO], None], keep: Iterable[int] = ()
+) -> Iterator[BinaryIO]:
     """What is written to the yielded file, `consume` reads as the account.
 
     A body that fails has the child killed before it could see an end of file:
-    `consume` may take the end for the whole.
+    `consume` may take the end for the whole.  keep: descriptors that it needs.
     """
     theirs, ours = os.pipe()
 
     def work() -> None:
-        os.close(ours)
         with open(theirs, "rb") as source:
             consume(source)
 
-    with _running(account, work) as child:
+    with _running(account, work, (theirs, *keep)) as child:
         os.close(theirs)
         file = os.fdopen(ours, "wb")
         try:

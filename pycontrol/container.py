@@ -11,6 +11,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from cgroup import place
@@ -60,7 +61,7 @@ def make(
         container = engine.create(new)
         undo.callback(engine.remove, container)
         refuse_strange_accounts(engine, container, spec)
-        record = start(engine, container, image, spec.image)
+        record = start(engine, container, new.name, image, spec.image)
         seal(record)
         if spec.own_root:
             undo.callback(make_own_root(spec, record, facts, config, job))
@@ -99,7 +100,7 @@ def make_own_root(
     ownroot.make_base(base)
     job.note_root(folder)
     ownroot.build(record, spec.account, folder)
-    return lambda: ownroot.remove(folder)
+    return partial(ownroot.remove, folder)
 
 
 def refuse_strange_accounts(engine: Engine, container: str, spec: ContainerSpec) -> None:
@@ -138,14 +139,14 @@ def job_labels(facts: JobFacts) -> dict[str, str]:
     return {engines.JOB: str(facts.job_id), engines.NODE: facts.node}
 
 
-def start(engine: Engine, container: str, image: Image, made_of: Reference) -> Record:
+def start(engine: Engine, container: str, name: str, image: Image, made_of: Reference) -> Record:
     """Start the container; its first process, believed only by its cgroup.
 
     The engine's groups are named by the container and closed to users, so a
     process that took over the number is not in them (DESIGN D8).
     """
     pid = engine.start(container)
-    record = Record(container, pid, place.start_time(pid) or 0, image, made_of.text)
+    record = Record(container, name, pid, place.start_time(pid) or 0, image, made_of.text)
     if not any(container in m.path for m in _memberships(pid)) or not state.is_alive(record):
         raise EngineError(f"container {container[:12]} ended at once: see Docker's log")
     return record
@@ -239,7 +240,8 @@ def remove_one(key: str, job: JobState, config: Config) -> None:
         return
     with connected(config) as engine:
         engine.remove(record.container)
-    job.note_removed()
+    job.forget_container(record.name)
     for folder in job.roots():
-        if folder.name == record.container[:12]:
-            ownroot.remove(folder)
+        # What is not gone in time is the epilog's.
+        if folder.name == record.container[:12] and ownroot.remove(folder):
+            job.forget_root(folder)

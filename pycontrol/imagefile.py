@@ -76,7 +76,8 @@ class Importer:
         seconds = self._config.pull_timeout
         self._channel.ask_for_time(seconds + self._config.engine_timeout)
         too_long = f"image {self._path}: importing took longer than pull_timeout = {seconds} s"
-        lock = self._root / "pulls" / f"{self._key(file)[:2]}.lock"
+        # A user's own locks, few: whoever holds one up keeps nobody else waiting.
+        lock = self._root / "files" / f"{self._account.uid}-{self._key(file)[0]}.lock"
         with within(seconds, f"{too_long}: a smaller image, or a later try, may do"):
             with state.locked(lock, self._waiting, seconds):
                 return self._recorded(file) or self._import(file)

@@ -29,6 +29,8 @@ _ffi.cdef(
 )
 _libc = _ffi.dlopen(None)
 
+_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
+_FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 1, 6
 _OPEN_TREE = 428
 _MOVE_MOUNT = 429
 _OPENAT2 = 437
@@ -53,6 +55,7 @@ _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_BENEATH = 0x08
 _RESOLVE_IN_ROOT = 0x10
+_RESOLVE_NO_SYMLINKS = 0x04
 _MOUNT_ATTR_NOSUID = 0x2
 _MOUNT_ATTR_NODEV = 0x4
 _MOUNT_ATTR_IDMAP = 0x00100000
@@ -68,10 +71,11 @@ def _checked(result: int, what: str) -> int:
     return int(result)
 
 
-def open_in_root(root: int, path: str, flags: int) -> int:
+def open_in_root(root: int, path: str, flags: int, links: bool = True) -> int:
     """Open `path` as if `root` (a directory's descriptor) were /.
 
-    Absolute symlinks and `..` stay inside; /proc's magic links are refused.
+    Absolute symlinks and `..` stay inside; /proc's magic links are refused, and
+    without `links` any.
     """
     return _openat2(root, path, flags, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
 
@@ -119,6 +123,26 @@ def mount(kind: str, target: str, options: str) -> None:
     flags = _MS_NOSUID | _MS_NODEV
     result = _libc.mount(kind.encode(), os.fsencode(target), kind.encode(), flags, data)
     _checked(result, f"{kind} at {target}")
+
+
+def new_filesystem(kind: str, options: dict[str, str]) -> int:
+    """A detached mount of a new file system, nosuid and nodev, by its descriptor."""
+    name = _ffi.new("char[]", kind.encode())
+    cloexec = _ffi.cast("unsigned", 1)
+    context = _checked(_libc.syscall(_FSOPEN, name, cloexec), kind)
+    try:
+        for key, value in options.items():
+            words = [_ffi.new("char[]", text.encode()) for text in (key, value)]
+            command = _ffi.cast("unsigned", _FSCONFIG_SET_STRING)
+            result = _libc.syscall(_FSCONFIG, _int(context), command, *words, _int(0))
+            _checked(result, f"{kind}: {key}={value}")
+        command = _ffi.cast("unsigned", _FSCONFIG_CMD_CREATE)
+        nothing = _ffi.NULL
+        _checked(_libc.syscall(_FSCONFIG, _int(context), command, nothing, nothing, _int(0)), kind)
+        flags = _ffi.cast("unsigned", _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV)
+        return _checked(_libc.syscall(_FSMOUNT, _int(context), cloexec, flags), kind)
+    finally:
+        os.close(context)
 
 
 def clone_tree(path: str) -> int:

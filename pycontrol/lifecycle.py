@@ -56,16 +56,21 @@ def provide(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Chan
             )
         from pycontrol import container  # with it the Docker SDK: see there
 
-        return container.make(spec, facts, config, channel, since)
+        try:
+            return container.make(spec, facts, config, channel, since)
+        except BaseException:
+            if spec.own_root and not spec.name:
+                job.forget(spec.key)  # no other step will ask for it
+            raise
 
 
 def end_step(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Channel) -> None:
     """Save what is to be saved, then remove what was the step's alone."""
     job = JobState(facts.state_root, facts.node, facts.job_id)
     own = job.step_end(facts.step_id)
+    place.enter_step()  # Slurm can end us as it can the step, whatever we wait for
     try:
         if spec.save and facts.node_index == 0:
-            place.enter_step()  # a cancelled step shall not be saved to its end
             save_container(spec, job, facts, config, channel)
     except JobEnded:
         raise UserError(f"saving of {spec.text}: cancelled: nothing was saved") from None
@@ -83,7 +88,7 @@ def check_target(spec: ContainerSpec, facts: StepFacts) -> None:
     if spec.save and facts.node_index == 0:
         from pycontrol import save  # half of the package: see there
 
-        save.check(spec.save, spec.account, facts.env)
+        save.check(spec.save, spec.account)
 
 
 def save_container(
@@ -121,11 +126,12 @@ def remove(facts: JobFacts, channel: Channel) -> None:
         channel.ask_for_time(EPILOG_WAIT + settings.engine_timeout)
         in_flight = job.noted_containers() > job.recorded_containers()
         container.remove_all(facts, settings, in_flight)
-    for folder in job.roots():
-        ownroot.remove(folder)
     for group in job.groups():
         if not cgroups.remove(group):
             channel.log(f"epilog of job {facts.job_id}: {group} is still in use")
+    for folder in job.roots():
+        if not ownroot.remove(folder):
+            channel.log(f"epilog of job {facts.job_id}: {folder} is large: its removal goes on")
     job.remove()
 
 

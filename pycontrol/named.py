@@ -33,7 +33,7 @@ def check(spec: ContainerSpec, record: Record | None) -> None:
             f"container {name}: it was made of {record.made_of}, not of {spec.image.text}: "
             "choose another name"
         )
-    elif mode == "no_exec" and in_use(record, spec.account.uid):
+    elif mode == "no_exec" and in_use(record):
         raise UserError(
             f"container {name}: another step runs in it: leave out :no_exec to join it, or wait"
         )
@@ -52,23 +52,27 @@ def _check_missing(spec: ContainerSpec, name: str, mode: str) -> None:
         )
 
 
-def in_use(record: Record, uid: int) -> bool:
-    """Whether a process of the user's has the container's root as its own."""
+def in_use(record: Record) -> bool:
+    """Whether a process has the container's root as its own.
+
+    By the device in its mountinfo, so that no path of a user's is looked up.
+    """
     with ownroot.opened_root(record) as root:
-        inside = _identity(os.fstat(root))
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdecimal():
-            continue
-        try:
-            if entry.stat().st_uid != uid:
-                continue
-            root = os.stat(f"/proc/{entry.name}/root")
-        except OSError:  # it has ended
-            continue
-        if _identity(root) == inside:
-            return True
-    return False
+        device = os.fstat(root).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    pids = (entry.name for entry in os.scandir("/proc") if entry.name.isdecimal())
+    return any(root_device(pid) == wanted for pid in pids)
 
 
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
+def root_device(pid: str) -> str | None:
+    """The device of a process's topmost `/` (proc(5), mountinfo); None when it has ended."""
+    found = None
+    try:
+        with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                words = line.split(maxsplit=5)
+                if words[4] == "/":
+                    found = words[2]
+    except (OSError, IndexError):
+        return None
+    return found

@@ -157,46 +157,49 @@ def _start_init(pause: int) -> int:
 
 
 def _mount_all(wanted: Iterable[Mount], size: str) -> None:
-    """Each below INSIDE, reached by descriptors: the image may have links there."""
+    """Each in a directory of one more file system below OURS.
+
+    By descriptors all the way: the image, and the owner of a writable root, may
+    have put anything into OURS's place.
+    """
+    ours = _open_ours()
     with contextlib.suppress(FileExistsError):
-        os.mkdir(INSIDE, mode=0o711, dir_fd=_open(OURS))
-    _mount_at(_open(f"{OURS}/{INSIDE}"), "tmpfs", "mode=711,size=64k")
-    base = _open(f"{OURS}/{INSIDE}")
+        os.mkdir(INSIDE, mode=0o711, dir_fd=ours)
+    base = _attach("tmpfs", {"mode": "711", "size": "64k"}, INSIDE, ours)
     for number, mount in enumerate(wanted):
         os.mkdir(str(number), mode=0o711, dir_fd=base)
-        folder = os.open(str(number), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=base)
         if mount.kind == "proc":
-            _mount_proc(folder)
+            _attach_proc(str(number), base)
         else:
-            _mount_at(folder, "tmpfs", f"mode=1777,size={mount.size or size}")
+            _attach("tmpfs", {"mode": "1777", "size": mount.size or size}, str(number), base)
 
 
-def _mount_proc(folder: int) -> None:
-    """A /proc shows the pid namespace of the process that mounts it: a child's."""
+def _open_ours() -> int:
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY)
+    return kernel.open_in_root(root, OURS, os.O_PATH | os.O_DIRECTORY, links=False)
+
+
+def _attach(kind: str, options: dict[str, str], name: str, parent: int) -> int:
+    """Mount a new file system on a directory; its root's descriptor."""
+    made = kernel.new_filesystem(kind, options)
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+    kernel.attach(made, os.open(name, flags, dir_fd=parent))
+    return made
+
+
+def _attach_proc(name: str, parent: int) -> None:
+    """A /proc shows the pid namespace of the process that makes it: a child's."""
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            _mount_at(folder, "proc", "")
+            _attach("proc", {}, name, parent)
             status = 0
         finally:
             os._exit(status)
     _, status = os.waitpid(child, 0)
     if status:
         raise OSError("a /proc of the step's own cannot be mounted")
-
-
-def _open(path: str) -> int:
-    root = os.open("/", os.O_PATH | os.O_DIRECTORY)
-    try:
-        return kernel.open_in_root(root, path, os.O_PATH | os.O_DIRECTORY)
-    finally:
-        os.close(root)
-
-
-def _mount_at(folder: int, kind: str, options: str) -> None:
-    os.fchdir(folder)
-    kernel.mount(kind, ".", options)
 
 
 def place_init(made: Namespaces, anchor: place.Anchor) -> None:

@@ -27,7 +27,7 @@ from pycontrol.state import Record
 
 HIGHEST_ID = 2**32 - 2  # -1 is no id
 RM = "/bin/rm"
-RM_TIMEOUT = 600  # seconds
+RM_TIMEOUT = 20  # seconds that a step's end or an epilog waits for it
 INSIDE = "/.socker"  # where a step's own file systems are put (namespaces.py)
 
 
@@ -90,17 +90,19 @@ def opened_root(record: Record) -> Iterator[int]:
         os.close(descriptors[0])
 
 
-def remove(folder: Path) -> None:
-    """Delete a root's files: a user's, so of any depth and number."""
-    subprocess.run(
-        [RM, "-rf", "--one-file-system", "--", str(folder)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=RM_TIMEOUT,
-        env={},
-        check=False,
+def remove(folder: Path, seconds: float = RM_TIMEOUT) -> bool:
+    """Delete a root's files: a user's, so of any depth and number.
+
+    False when they are not gone after so many seconds; the removal then goes on.
+    """
+    command = [RM, "-rf", "--one-file-system", "--", str(folder)]
+    nothing = subprocess.DEVNULL
+    process = subprocess.Popen(
+        command, stdin=nothing, stdout=nothing, stderr=nothing, env={}, start_new_session=True
     )
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    return not folder.exists()
 
 
 # --- the image's layers ------------------------------------------------------------
@@ -154,7 +156,9 @@ def exchange(number: int) -> str:
     lines = [f"0 {number} 1"]
     if number > 1:
         lines.append(f"1 1 {number - 1}")
-    lines += [f"{number} 0 1", f"{number + 1} {number + 1} {HIGHEST_ID - number}"]
+    lines.append(f"{number} 0 1")
+    if number < HIGHEST_ID:
+        lines.append(f"{number + 1} {number + 1} {HIGHEST_ID - number}")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pycontrol import mounts
 from pycontrol.config import Config
 from pycontrol.environment import NO_WISHES, Wishes
-from pycontrol.errors import UserError
+from pycontrol.errors import PolicyError, UserError
 from pycontrol.identity import Account
 from pycontrol.image import Reference
 from pycontrol.mounts import Mount
@@ -20,6 +20,7 @@ from pycontrol.request import ContainerName, ContainerRequest
 from pycontrol.savetarget import SaveTarget
 
 _RANKS = re.compile(r"[0-9,*-]+")  # the first word of a --multi-prog line
+NOBODY = 65534
 BATCH_STEP = 0xFFFFFFFB  # SLURM_BATCH_SCRIPT of slurm.h
 
 
@@ -123,6 +124,11 @@ def decide(
     argv: tuple[str, ...],
 ) -> ContainerSpec:
     """The specification of a step's container."""
+    if account.uid == NOBODY:
+        raise PolicyError(
+            f"uid {NOBODY}: the first processes of containers run as that user, so it cannot have "
+            "containers: use another account"
+        )
     _refuse_multi_prog(request, config, argv)
     own_root = bool(request.name or request.writable)
     files = mounts.NAME_FILES if own_root else ()

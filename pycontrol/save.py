@@ -38,15 +38,15 @@ CLEANING = 60  # seconds to undo a save that was stopped
 LONGEST_ANSWER = 4096
 
 
-def check(target: SaveTarget, account: Account, env: Mapping[str, str]) -> None:
-    """Whether the target could be written now; makes nothing.  `env` is the job's."""
+def check(target: SaveTarget, account: Account) -> None:
+    """Whether the target could be written now; makes nothing."""
     if target.kind == "squashfs":
         savesquashfs.tool()
 
     def work() -> bytes:
-        if target.kind == "registry":
-            _credentials(target, account, env)
-        else:
+        # A registry's credentials may need a helper, a program of the user's: that
+        # runs when the step ends.
+        if target.kind != "registry":
             check_file(target.text)
         return b""
 
@@ -162,7 +162,7 @@ def deliver(
 
     with open(ours, "rb") as answers:
         try:
-            with as_user.writing(account, work) as pipe:
+            with as_user.writing(account, work, keep=(theirs,)) as pipe:
                 notes = produce(pipe)
                 pipe.write(token)
         finally:

@@ -170,6 +170,8 @@ class Tar(Source):
                     yield name, _clean(info.linkname)
                 elif info.isreg() and not info.issparse():
                     self._file.seek(info.offset_data)
+                    if info.size < 0:  # base-256 numbers of tar may be
+                        raise tarfile.ReadError("a negative size")
                     head = self._file.read(min(8, info.size))
                     yield name, Member(name, info.offset_data, info.size, compression_of(head))
 

@@ -2,11 +2,11 @@
 
     /run/socker/NODE/JOB/           a job that asked for a container on this node
         groups                      the job's cgroups, one a line
-        containers                  the names of those the engine was asked for
+        containers/NAME             those the engine was asked for
         KEY.lock                    held while a container is made or removed
         KEY.json                    the record of a running container
         KEY/passwd, KEY/group       what tasks mount over the image's own
-        roots                       the directories of the job's writable roots
+        roots/NAME                  the directories of the job's writable roots
         step-ID                     what is to be done when that step ends
     /run/socker/pulls/NN.lock       held while an image is pulled or imported; 256 of them
     /run/socker/files/              image files that were imported (imagefile.py)
@@ -36,14 +36,14 @@ from pycontrol.errors import NodeError
 from pycontrol.image import Image, Reference
 
 POLL = 0.05  # seconds between two tries of a lock
-REMOVED = "-"  # in place of a container's name: one of those noted is gone
 
 
 @dataclass(frozen=True)
 class Record:
     """A running container: enough for a later step to join it without the engine."""
 
-    container: str
+    container: str  # the engine's id of it
+    name: str
     pid: int
     start_time: int  # ticks since boot: a pid alone may be another process's
     image: Image
@@ -103,16 +103,19 @@ class JobState:
 
     def note_container(self, name: str) -> None:
         """Before the engine is asked for one: the epilog looks for it from now on."""
-        with open(self.folder / "containers", "a") as file:
-            file.write(f"{name}\n")
+        self._note("containers", name, "")
+
+    def forget_container(self, name: str) -> None:
+        """It has been seen gone."""
+        (self.folder / "containers" / name).unlink(missing_ok=True)
 
     def noted_containers(self) -> int:
         """How many containers of the job the engine was asked for, and has not removed."""
-        try:
-            lines = trusted.read(self.folder / "containers").splitlines()
-        except FileNotFoundError:
-            return 0
-        return len(lines) - 2 * lines.count(REMOVED)
+        return len(list(self.folder.glob("containers/*")))
+
+    def _note(self, kind: str, name: str, text: str) -> None:
+        (self.folder / kind).mkdir(mode=0o700, exist_ok=True)
+        write(self.folder / kind / name, text, mode=0o600)
 
     def recorded_containers(self) -> int:
         """How many of them came to run, and were recorded."""
@@ -132,10 +135,6 @@ class JobState:
         files[0].parent.mkdir(mode=0o711, exist_ok=True)
         return files
 
-    def note_removed(self) -> None:
-        """One container less to be looked for."""
-        self.note_container(REMOVED)
-
     def forget(self, key: str) -> None:
         """Of a container that no other step looks for."""
         for name in (f"{file_name(key)}.json", f"{file_name(key)}.lock"):
@@ -144,14 +143,13 @@ class JobState:
 
     def note_root(self, folder: Path) -> None:
         """Before it is made: whatever happens, the epilog removes it."""
-        with open(self.folder / "roots", "a") as file:
-            file.write(f"{folder}\n")
+        self._note("roots", folder.name, str(folder))
+
+    def forget_root(self, folder: Path) -> None:
+        (self.folder / "roots" / folder.name).unlink(missing_ok=True)
 
     def roots(self) -> list[Path]:
-        try:
-            return [Path(line) for line in trusted.read(self.folder / "roots").splitlines()]
-        except FileNotFoundError:
-            return []
+        return [Path(trusted.read(path)) for path in sorted(self.folder.glob("roots/*"))]
 
     def note_step_end(self, step_id: int, own_container: str) -> None:
         """Something is to be done when the step ends; the key of its container, or ""."""

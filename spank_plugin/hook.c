@@ -253,7 +253,11 @@ void hook_end(struct hook *hook)
 		syscall(SYS_pidfd_send_signal, hook->process, SIGTERM, NULL, 0);
 		if (!ended_within(hook->process, END_PATIENCE))
 			syscall(SYS_pidfd_send_signal, hook->process, SIGKILL, NULL, 0);
-		waitid(P_PIDFD, (id_t)hook->process, &(siginfo_t) { 0 }, WEXITED);
+		/* One that the kernel cannot end must not keep slurmstepd, too. */
+		if (ended_within(hook->process, END_PATIENCE))
+			waitid(P_PIDFD, (id_t)hook->process, &(siginfo_t) { 0 }, WEXITED);
+		else
+			slurm_error("socker: a hook does not end");
 		close(hook->process);
 	}
 	if (hook->errors >= 0) {

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -112,6 +113,34 @@ static int clone_tree(struct mount_entry *mount, int source)
 	return 0;
 }
 
+/*
+ * Without what is mounted below it a source would show what that hides, a job's
+ * private /tmp among it.  The names are the task's own view (proc(5), mountinfo).
+ */
+static bool hides_something(int source)
+{
+	char link[64], path[PATH_MAX + 2], line[3 * PATH_MAX], point[PATH_MAX];
+	FILE *mounts = fopen("/proc/self/mountinfo", "re");
+	bool found = !mounts;
+	ssize_t size;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", source);
+	size = readlink(link, path, sizeof(path) - 2);
+	if (size <= 0 || path[0] != '/')
+		found = true;
+	else if (path[size - 1] != '/')
+		path[size++] = '/';
+	path[size > 0 ? size : 0] = '\0';
+	while (!found && fgets(line, sizeof(line), mounts))
+		if (sscanf(line, "%*s %*s %*s %*s %4095s", point) != 1 ||
+		    strchr(point, '\\') ||
+		    !strncmp(point, path, strlen(path)))
+			found = true;
+	if (mounts)
+		fclose(mounts);
+	return found;
+}
+
 /* With the user's rights: whatever the user cannot reach cannot be mounted. */
 static int clone_source(struct mount_entry *mount)
 {
@@ -122,7 +151,13 @@ static int clone_source(struct mount_entry *mount)
 	source = open_source(mount->source);
 	if (source < 0)
 		return refuse_source(mount);
-	rc = check_source(mount, source) ? refuse_source(mount) : clone_tree(mount, source);
+	if (check_source(mount, source))
+		rc = refuse_source(mount);
+	else if (has(mount, 'b') && hides_something(source))
+		rc = fail("mount %s: bind: something is mounted below it: use rbind, or the "
+			  "directory that you need", mount->source);
+	else
+		rc = clone_tree(mount, source);
 	close(source);
 	return rc;
 }
@@ -207,11 +242,29 @@ static int detach(int root, const struct mount_entry *mount)
 	if (errno == EINVAL || errno == ENOENT)
 		return fail("umount %s: nothing is mounted there: check the path",
 			    mount->target);
+	if (errno == EPERM)
+		return fail("umount %s: it is below another mount: umount that one, or "
+			    "choose another source", mount->target);
 	return fail("umount %s: %m", mount->target);
+}
+
+/*
+ * What the engine mounted there: the node's own come in their place, and if these
+ * are unmounted, the image's directories show.  The engine's /proc would not have
+ * the node's hidepid.
+ */
+static void drop_engines(int root)
+{
+	static const char *const places[] = { "/proc", "/sys", "/dev" };
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		while (target_unmount(root, places[i]) == 0)
+			;
 }
 
 int mounts_attach(const struct plan *plan, int root)
 {
+	drop_engines(root);
 	if (clone_from_inside(plan, root))
 		return -1;
 	for (size_t i = 0; i < plan->mount_count; i++) {

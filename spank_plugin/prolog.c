@@ -141,8 +141,11 @@ int prolog_run(char **env, struct words *changes)
 	close(ends[0]);
 	free(env);
 	status = child < 0 ? -1 : wait_for(child);
-	if (status)
-		return fail("TaskProlog %s failed with status %d: it is the site's: "
-			    "tell the admin", path, status);
+	if (status) {
+		(void)fail("TaskProlog %s failed with status %d: it is the site's: "
+			   "tell the admin", path, status);
+		/* As natively: task_exec() in Slurm's task.c. */
+		_exit(status > 0 ? status : EXIT_FAILURE);
+	}
 	return take_output(output, changes);
 }

@@ -322,7 +322,9 @@ bool submit_restore_command(spank_t sp)
 		return false;
 	rest = argv[0] + strlen(NO_PLUGIN);
 	verbose = !strncmp(rest, VERBOSE "/", strlen(VERBOSE "/"));
-	rest += verbose ? strlen(VERBOSE "/") : strlen("/");
+	rest += verbose ? strlen(VERBOSE) : 0;
+	if (*rest++ != '/')
+		return false;
 	memmove(argv[0], rest, strlen(rest) + 1);
 	return verbose;
 }

@@ -111,7 +111,12 @@ int target_unmount(int root, const char *path)
 	}
 	*slash = '\0';
 	parent = slash == copy ? fcntl(root, F_DUPFD_CLOEXEC, 0) : find_target(root, copy);
-	rc = parent < 0 ? -1 : unmount_below(parent, slash + 1);
+	rc = -1;
+	/* What is mounted in a directory of the node hides what is below it. */
+	if (parent >= 0 && !sys_same_mount(parent, root))
+		errno = EPERM;
+	else if (parent >= 0)
+		rc = unmount_below(parent, slash + 1);
 	saved = errno;
 	if (parent >= 0)
 		close(parent);

@@ -1,7 +1,10 @@
 """Work as another user: only where the tests run as root."""
 
+import ast
 import os
 import pwd
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -60,10 +63,24 @@ def test_a_stream_of_any_length(nobody):
         assert len(file.read()) == 10_000_000
 
 
-def test_a_consumer_gets_all(nobody, tmp_path):
-    tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
+@pytest.fixture
+def open_dir():
+    """A directory that nobody, too, can write to."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as path:
+        os.chmod(path, 0o777)
+        yield Path(path)
+
+
+def test_nothing_of_roots_is_inherited(nobody):
+    secret = os.open("/etc/shadow", os.O_RDONLY)
+    open_ones = as_user.call(nobody, lambda: repr(os.listdir("/proc/self/fd")).encode())
+    os.close(secret)
+    # 0-2, the two pipes, and the look itself.
+    assert len(ast.literal_eval(open_ones.decode())) <= 6
+
+
+def test_a_consumer_gets_all(nobody, open_dir):
+    tmp_path = open_dir
 
     def consume(source):
         (tmp_path / "out").write_bytes(source.read())
@@ -74,10 +91,8 @@ def test_a_consumer_gets_all(nobody, tmp_path):
     assert (tmp_path / "out").stat().st_uid == nobody.uid
 
 
-def test_a_consumer_never_takes_a_failure_for_the_end(nobody, tmp_path):
-    tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
+def test_a_consumer_never_takes_a_failure_for_the_end(nobody, open_dir):
+    tmp_path = open_dir
 
     def consume(source):
         source.read()

@@ -28,7 +28,7 @@ ALICE = Account("alice", 1001, 100, "", "/home/alice", ((100, "users"),))
 def test_where_a_task_starts(asked, cwd, image, expected):
     wanted = request.parse((("docker", "a"), *asked.items()), cwd)
     spec = policy.decide(wanted, ALICE, Config(), cwd=cwd, step_id=0, argv=("true",))
-    record = Record("c", 1, 2, Image("sha256:1", (), image))
+    record = Record("c", "n", 1, 2, Image("sha256:1", (), image))
     assert plan.workdirs(spec, record) == expected
 
 

@@ -27,14 +27,14 @@ def job(tmp_path, monkeypatch):
 
 
 def test_record_survives(job):
-    record = Record("abc", 12, 34, IMAGE)
+    record = Record("abc", "n", 12, 34, IMAGE)
     job.save("a:1", record)
     assert job.load("a:1") == record
     assert job.load("other:1") is None
 
 
 def test_damaged_record(job):
-    job.save("a:1", Record("abc", 12, 34, IMAGE))
+    job.save("a:1", Record("abc", "n", 12, 34, IMAGE))
     path = next(job.folder.glob("*.json"))
     path.write_text("{")
     with pytest.raises(NodeError, match="damaged"):
@@ -71,8 +71,8 @@ def test_own_process_is_alive_and_another_start_is_not():
     from cgroup import place
 
     started = place.start_time(os.getpid())
-    assert state.is_alive(Record("", os.getpid(), started, IMAGE))
-    assert not state.is_alive(Record("", os.getpid(), started + 1, IMAGE))
+    assert state.is_alive(Record("", "n", os.getpid(), started, IMAGE))
+    assert not state.is_alive(Record("", "n", os.getpid(), started + 1, IMAGE))
 
 
 def test_a_process_with_an_evil_name(tmp_path):

@@ -53,7 +53,7 @@ def _check_missing(spec: ContainerSpec, name: str, mode: str) -> None:
 
 
 def in_use(record: Record) -> bool:
-    """Whether a process has the container's root as its own.
+    """Whether a process but its first has the container's root as its own.
 
     By the device in its mountinfo, so that no path of a user's is looked up.
     """
@@ -61,7 +61,7 @@ def in_use(record: Record) -> bool:
         device = os.fstat(root).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
     pids = (entry.name for entry in os.scandir("/proc") if entry.name.isdecimal())
-    return any(root_device(pid) == wanted for pid in pids)
+    return any(root_device(pid) == wanted for pid in pids if pid != str(record.pid))
 
 
 def root_device(pid: str) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -243,6 +244,7 @@ def make_image(tmp_path):
 
     def make(name: str, fill=lambda root: None, changes=()) -> str:
         root = tmp_path / name
+        shutil.rmtree(root, ignore_errors=True)
         images.busybox_root(root)
         fill(root)
         reference = f"{REGISTRY}/{name}:test"

@@ -24,10 +24,10 @@ class Commands(click.Group):
             return super().main(*args, standalone_mode=False, **more)
         try:
             status = super().main(*args, standalone_mode=False, **more)
-        except click.exceptions.NoArgsIsHelpError as error:
-            error.show()
-            sys.exit(WRONG)
         except click.ClickException as error:
+            if type(error).__name__ == "NoArgsIsHelpError":  # not in click before 8.2
+                error.show()
+                sys.exit(WRONG)
             fail(usage_line(error))
         except SockerError as error:
             fail(str(error))

@@ -72,7 +72,8 @@ def paragraphs(help_text: str) -> Iterator[str]:
 def options(command: click.Command, context: click.Context) -> Iterator[str]:
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
-        if record and "--help" not in parameter.opts:
+        named = isinstance(parameter, click.Option) and "--help" not in parameter.opts
+        if record and named:
             yield f".TP\n.B {escaped(record[0])}\n{escaped(record[1])}\n"
 
 
@@ -86,7 +87,7 @@ def section(name: str, command: click.Command, parent: click.Context) -> Iterato
 
 def page() -> str:
     main = cli.main
-    context = click.Context(main, info_name="socker")
+    context = click.Context(main, info_name="socker", **main.context_settings)
     parts = [HEAD, *paragraphs(main.help or ""), ".SH OPTIONS\n", *options(main, context)]
     parts.append(".TP\n.B \\-h, \\-\\-help\nShow help; also of each command.\n.SH COMMANDS\n")
     for name in main.list_commands(context):

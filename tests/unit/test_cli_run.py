@@ -266,7 +266,7 @@ def test_run_command(executed):
         (["explain", "-n2", "--container-tmp=x"], "socker: --container-tmp: `x` is none of "),
         (["nothing"], "socker: No such command 'nothing': see `socker -h`\n"),
         (["--nothing"], "socker: No such option"),
-        (["config", "--plugstack"], "socker: config: Option '--plugstack' requires an argument"),
+        (["config", "--plugstack"], "socker: Option '--plugstack' requires an argument: "),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(executed, words, line):
@@ -293,6 +293,6 @@ def test_help_and_version():
     assert CliRunner().invoke(cli.main, ["--version"]).output.startswith("socker, version ")
     for command in cli.main.commands:
         result = CliRunner().invoke(cli.main, [command, "-h"])
-        assert result.exit_code == 0
+        assert result.exit_code == 0, result.output
         assert f"Usage: socker {command}" in result.output
     assert CliRunner().invoke(cli.main, []).exit_code == 2

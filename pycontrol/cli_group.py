@@ -35,7 +35,7 @@ class Commands(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except OSError as error:
-            fail(f"{error.filename or 'this host'}: {error.strerror}")
+            fail(f"{error.filename or 'this host'}: {error.strerror}: tell the admin")
         except click.Abort:
             sys.exit(INTERRUPTED)
         sys.exit(status if isinstance(status, int) else 0)
@@ -60,7 +60,7 @@ def usage_line(error: click.ClickException) -> str:
 
 def here() -> Place:
     """Where the command was started."""
-    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    terminal = os.isatty(0) and os.isatty(1)
     try:
         cwd = os.getcwd()
     except OSError:

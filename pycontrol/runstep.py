@@ -90,15 +90,23 @@ def run_environ(run: Run, place: Place) -> dict[str, str]:
     added = dict(e.split("=", 1) for e in run.env if _has_comma(e))
     if run.verbose:
         added["SOCKER_VERBOSE"] = "1"
-    return {**place.environ, **added}
+    environ = {**place.environ, **added}
+    if _tasks(run) is not None:
+        environ.pop("SLURM_NTASKS_PER_NODE", None)  # the job's: srun would warn of it
+    return environ
+
+
+def _tasks(run: Run) -> int | None:
+    """How many; None where only srun's options say it."""
+    if run.tasks is None and not run.srun.names() & _COUNTS:
+        return 1
+    return run.tasks
 
 
 def _size(run: Run, place: Place) -> Iterable[str]:
     """One task unless something else is said; beside the job's other steps."""
     said = run.srun.names()
-    tasks = run.tasks
-    if tasks is None and not said & _COUNTS:
-        tasks = 1
+    tasks = _tasks(run)
     if tasks is not None:
         yield f"--ntasks={tasks}"
     if tasks == 1 and not said & (_COUNTS | {"nodelist"}):
@@ -166,6 +174,7 @@ def pull_argv(name: str, place: Place, launcher: str) -> list[str]:
         argv.append(place.option("container-pull", "always"))
     argv.append(place.option("container-mounts", f"{launcher}:{PULLED}"))
     argv.append(place.option("container-workdir", "/"))
+    argv.append(f"--{place.prefix}no-container-entrypoint")  # nothing of the image is executed
     return [*argv, "--", PULLED]
 
 

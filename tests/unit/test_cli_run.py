@@ -162,6 +162,13 @@ def test_a_value_with_a_comma_goes_through_the_environment():
     assert runstep.run_environ(run, OUTSIDE) == {"P": "{0,1}"}
 
 
+def test_the_jobs_tasks_per_node_do_not_count_against_ours():
+    place = Place({"SLURM_JOB_ID": "7", "SLURM_NTASKS_PER_NODE": "4"}, "/w")
+    for words, kept in (("a b", False), ("-N2 a b", True)):
+        run = runstep.parse_run(words.split(), place)
+        assert ("SLURM_NTASKS_PER_NODE" in runstep.run_environ(run, place)) == kept
+
+
 def test_verbose():
     run = runstep.parse_run(["a", "b"], OUTSIDE, verbose=True)
     assert runstep.run_environ(run, OUTSIDE) == {"SOCKER_VERBOSE": "1"}
@@ -200,7 +207,7 @@ def test_pull():
         "srun", "--overlap", "--nodes=3", "--ntasks=3", "--ntasks-per-node=1", "--label",
         "--input=none", "--container-image=a", "--container-pull=always",
         "--container-mounts=/usr/lib/socker/launch:/.socker-pulled", "--container-workdir=/",
-        "--", "/.socker-pulled",
+        "--no-container-entrypoint", "--", "/.socker-pulled",
     ]  # fmt: skip
 
 

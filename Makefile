@@ -36,8 +36,9 @@ clean: ## (root) stop the cluster and remove all that it, the build and the test
 	rm -rf build socker.egg-info .venv .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-docs: ## generate the configuration reference
+docs: ## generate the configuration reference and the man page
 	.venv/bin/python docs/developer/generate.py
+	.venv/bin/python docs/developer/manpage.py
 
 format: ## format the Python sources
 	.venv/bin/ruff format . && .venv/bin/ruff check --fix .

@@ -1,4 +1,4 @@
-"""The `socker` command, for admins: install, uninstall, check, config."""
+"""The `socker` command; here those for admins: install, uninstall, check, config."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from pycontrol import __version__, check, config, install, plugstack
-from pycontrol.errors import SockerError
+from pycontrol import __version__, check, cli_shows, cli_steps, config, install, plugstack
+from pycontrol.cli_group import Commands
 
 PLUGSTACK_OPTION = click.option(
     "--plugstack",
@@ -27,27 +27,32 @@ DIRECTORY_OPTION = click.option(
 )
 
 
-class Commands(click.Group):
-    """Shows a SockerError as one line and ends with status 2."""
-
-    def invoke(self, context: click.Context):
-        try:
-            return super().invoke(context)
-        except SockerError as error:
-            click.echo(f"socker: {error}", err=True)
-            context.exit(2)
-
-
 def _need_root(command: str) -> None:
     if os.geteuid() != 0:
         click.echo(f"socker: {command} changes the node: run it as root", err=True)
         sys.exit(2)
 
 
-@click.group(cls=Commands)
+@click.group("socker", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="socker")
 def main() -> None:
-    """Docker containers as Slurm job steps."""
+    """Docker containers as Slurm job steps.
+
+    \b
+      socker run debian:bookworm cat /etc/os-release
+      socker explain --docker=debian:bookworm true
+      socker COMMAND -h
+    """
+
+
+for command in (
+    cli_steps.run_command,
+    cli_steps.pull_command,
+    cli_steps.explain_command,
+    cli_shows.images_command,
+    cli_shows.ps_command,
+):
+    main.add_command(command)
 
 
 @main.command("install")

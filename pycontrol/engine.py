@@ -17,7 +17,7 @@ import docker
 import docker.errors
 import requests.exceptions
 
-from pycontrol.errors import EngineError, UserError
+from pycontrol.errors import EngineError, UserError, root_cause
 from pycontrol.image import Image, Reference, image_of, split_tag
 
 JOB, NODE, USER, IMAGE = "socker.job", "socker.node", "socker.user", "socker.image"
@@ -72,7 +72,7 @@ class Engine:
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise EngineError(
                 f"engine {self._url} cannot be reached on this node: tell the admin "
-                f"that Docker must run here ({_root_cause(error)})"
+                f"that Docker must run here ({root_cause(error)})"
             ) from error
 
     def close(self) -> None:
@@ -83,6 +83,11 @@ class Engine:
             return self._api.version()["Version"]
 
     # --- images ---
+
+    def images(self) -> list[dict]:
+        """All images of this node, as the engine lists them."""
+        with self._errors("listing images"):
+            return self._api.images()
 
     def find_image(self, reference: Reference) -> Image | None:
         """The image if this node has it."""
@@ -227,8 +232,12 @@ class Engine:
     def find_containers(self, labels: dict[str, str]) -> list[str]:
         """The ids of all containers, running or not, that carry these labels."""
         wanted = [f"{name}={value}" for name, value in labels.items()]
+        return [found["Id"] for found in self.containers(wanted)]
+
+    def containers(self, labels: list[str]) -> list[dict]:
+        """The containers with these labels (NAME or NAME=VALUE), as the engine lists them."""
         with self._errors("listing containers"):
-            return [c["Id"] for c in self._api.containers(all=True, filters={"label": wanted})]
+            return self._api.containers(all=True, filters={"label": labels})
 
     def remove(self, container: str) -> None:
         """Kill and remove; one that is gone, or going, is fine."""
@@ -239,10 +248,3 @@ class Engine:
             status = getattr(getattr(error.__cause__, "response", None), "status_code", None)
             if status not in (404, 409):  # gone; removal in progress
                 raise
-
-
-def _root_cause(error: BaseException) -> str:
-    """The innermost reason: requests and urllib3 wrap it several times over."""
-    while isinstance(inner := error.args[-1] if error.args else None, BaseException):
-        error = inner
-    return str(getattr(error, "strerror", None) or error)

@@ -27,3 +27,10 @@ class NodeError(SockerError):
 
 class JobEnded(SockerError):
     """The job is over, so nobody waits for what was being set up."""
+
+
+def root_cause(error: BaseException) -> str:
+    """The innermost reason: requests and urllib3 wrap it several times over."""
+    while isinstance(inner := error.args[-1] if error.args else None, BaseException):
+        error = inner
+    return str(getattr(error, "strerror", None) or error)

@@ -1,0 +1,141 @@
+"""The `socker` commands about a step: run, pull, explain.
+
+They run as the user and have no right of root's; run and pull become srun.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+
+import click
+
+from pycontrol import cli_group, config, explain, identity, runstep
+from pycontrol.errors import EngineError, NodeError, UserError
+from pycontrol.image import Image, Reference
+
+
+def become(argv: list[str], environ: dict[str, str], show: bool = False) -> None:
+    """Execute srun in this process's place: from here on all is its own."""
+    if show:
+        click.echo(f"socker: {shlex.join(argv)}", err=True)
+    try:
+        os.execvpe(argv[0], argv, environ)
+    except FileNotFoundError:
+        raise NodeError("srun: not in PATH: use a host of the cluster") from None
+    except OSError as error:
+        raise NodeError(f"srun: it cannot be started: {error.strerror}: tell the admin") from error
+
+
+@click.command("run", context_settings={"allow_interspersed_args": False})
+@click.option("-v", "--verbose", is_flag=True, help="Show the srun and the stages of the set-up.")
+@click.option(
+    "-e", "--env", multiple=True, metavar="NAME[=VAL]",
+    help="Set a variable inside, or keep the job's whatever the image sets.",
+)  # fmt: skip
+@click.option(
+    "--mount", "mounts", multiple=True, metavar="SRC:DST[:FLAGS]",
+    help="Show a file or directory of the node inside; as in --container-mounts.",
+)  # fmt: skip
+@click.option("-w", "--workdir", metavar="DIR", help="Start in this directory of the image.")
+@click.option("-n", "--ntasks", "tasks", type=click.IntRange(min=1), metavar="N",
+              help="How many tasks; 1 if nothing else is said.")  # fmt: skip
+@click.argument(
+    "words", nargs=-1, type=click.UNPROCESSED, metavar="[-- SRUN-OPTIONS] IMAGE COMMAND..."
+)
+def run_command(verbose, env, mounts, workdir, tasks, words) -> None:
+    """Run COMMAND in IMAGE: an srun with the image, in an allocation or without.
+
+    \b
+      socker run debian:bookworm cat /etc/os-release
+      socker run debian:bookworm bash
+      socker run -n 4 -e THREADS=2 --mount data:/in:ro -w /in tool:1 solve
+      socker run -- -N 2 --ntasks-per-node=1 --mem=1g debian:bookworm hostname
+
+    IMAGE is what --container-image takes: a name, dockerd://NAME, or the path of
+    a file. Options of srun stand behind -- and before IMAGE, as srun itself takes
+    them. All words behind IMAGE are the command's. One task on a terminal has a
+    terminal. In an allocation the step runs beside the others (--overlap).
+    """
+    place = cli_group.here()
+    run = runstep.parse_run(
+        words, place, env=env, mounts=mounts, workdir=workdir, tasks=tasks, verbose=verbose
+    )
+    become(runstep.run_argv(run, place), runstep.run_environ(run, place), verbose)
+
+
+@click.command("pull")
+@click.option("-v", "--verbose", is_flag=True, help="Show the srun and the stages of the set-up.")
+@click.argument("image")
+def pull_command(verbose: bool, image: str) -> None:
+    """Bring IMAGE to all nodes of this allocation, before the steps need it.
+
+    \b
+      salloc -N2 sh -c 'socker pull debian:bookworm && srun --docker=debian:bookworm hostname'
+
+    The registry is asked for the tag's present image; an image in a file is
+    imported. Nothing of the image is executed. What lasts shows lines with
+    the number of the node's task in front.
+    """
+    place = cli_group.here()
+    launcher = cli_group.settings().launcher
+    argv = runstep.pull_argv(image, place, launcher)
+    environ = runstep.without_job_options(place.environ)
+    become(argv, environ | ({"SOCKER_VERBOSE": "1"} if verbose else {}), verbose)
+
+
+class LeadingOptions(click.Command):
+    """Its own options are the first words; all behind them is somebody else's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = [name for parameter in self.get_params(ctx) for name in parameter.opts]
+        count = 0
+        while count < len(args) and args[count] in own:
+            count += 1
+        return super().parse_args(ctx, [*args[:count], "--", *args[count:]])
+
+
+@click.command("explain", cls=LeadingOptions)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.argument(
+    "words", nargs=-1, type=click.UNPROCESSED, metavar="[srun] SRUN-OPTIONS... [COMMAND...]"
+)
+def explain_command(as_json: bool, words: tuple[str, ...]) -> None:
+    """Show what an srun command line asks for, gets and does, and run nothing.
+
+    \b
+      socker explain --docker=debian:bookworm --container-mounts=data:/in:ro solve
+      socker explain --json srun -N2 --container-image=./tool.sqsh tool
+
+    Counted in are SOCKER_... variables, the job's own options, your account and
+    this host's settings. Whether files and images exist is left to the node.
+    """
+    place = cli_group.here()
+    settings = cli_group.settings()
+    line = explain.line_of(words, place.prefix)
+    if not line.words:
+        raise UserError(
+            "explain: no option: give the options of an srun: socker explain --docker=IMAGE ..."
+        )
+    account = identity.look_up(os.getuid(), os.getgid(), os.getgroups())
+    found = explain.explain(
+        line, account, settings, place, lambda reference: image_here(reference, settings)
+    )
+    if as_json:
+        click.echo(json.dumps(explain.as_json(found), indent=2))
+    else:
+        click.echo("\n".join(explain.lines(found)))
+
+
+def image_here(reference: Reference, settings: config.Config) -> Image | None:
+    """The image if this host has it and the caller may ask: only root reaches the engine."""
+    if os.geteuid() != 0 or reference.source == "file":
+        return None
+    from pycontrol.engine import Engine  # with it the Docker SDK
+
+    with contextlib.suppress(EngineError):
+        with contextlib.closing(Engine(settings.engine, settings.engine_timeout)) as engine:
+            return engine.find_image(reference)
+    return None

@@ -17,6 +17,7 @@ NO_OPTIONS = Line((), (), ())
 # Who says one of these has said how many tasks there are.
 _COUNTS = {"ntasks", "nodes", "ntasks-per-node", "ntasks-per-gpu", "ntasks-per-tres"}
 _SHARES = {"overlap", "exact", "exclusive", "jobid"}
+_MEMORY = {"mem", "mem-per-cpu", "mem-per-gpu"}
 _ELSEWHERE = {"pty", "i", "o", "e", "input", "output", "error"}  # stdin and stdout are said
 # A value with a comma goes through srun's own environment: these would steer it.
 _STEERS = ("LD_", "SLURM", "SRUN_", "SOCKER_", "PYXIS_", "SPANK_")
@@ -115,6 +116,8 @@ def _size(run: Run, place: Place) -> Iterable[str]:
         yield "--pty"
     if place.in_job and not said & (_SHARES | {"s"}):
         yield "--overlap"
+        if not said & _MEMORY:
+            yield "--mem=0"  # the job's, whatever other steps have; --overlap shares only CPUs
 
 
 def _has_comma(entry: str) -> bool:
@@ -168,7 +171,14 @@ def pull_argv(name: str, place: Place, launcher: str) -> list[str]:
             "pull: no allocation: images are pulled on a job's nodes: use it in a batch script "
             f"or in salloc: salloc -N1 socker pull {name}"
         )
-    argv = ["srun", "--overlap", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
+    argv = [
+        "srun",
+        "--overlap",
+        "--mem=0",
+        f"--nodes={nodes}",
+        f"--ntasks={nodes}",
+        "--ntasks-per-node=1",
+    ]
     argv += ["--label", "--input=none", place.option("container-image", name)]
     if reference.source == "registry":
         argv.append(place.option("container-pull", "always"))

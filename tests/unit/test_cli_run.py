@@ -204,7 +204,7 @@ def test_refused(words, wishes, text):
 
 def test_pull():
     assert runstep.pull_argv("a", IN_JOB, "/usr/lib/socker/launch") == [
-        "srun", "--overlap", "--nodes=3", "--ntasks=3", "--ntasks-per-node=1", "--label",
+        "srun", "--overlap", "--mem=0", "--nodes=3", "--ntasks=3", "--ntasks-per-node=1", "--label",
         "--input=none", "--container-image=a", "--container-pull=always",
         "--container-mounts=/usr/lib/socker/launch:/.socker-pulled", "--container-workdir=/",
         "--no-container-entrypoint", "--", "/.socker-pulled",

@@ -55,6 +55,47 @@ def test_the_same_from_sbatch(alice, image):
     assert alice.script(script, f"--docker={image}", env=JOB).lines == ["job 1 1"]
 
 
+EVERY = {
+    "SOCKER_CONTAINER_MOUNTS": "tmpfs:/mine:size=1m",
+    "SOCKER_CONTAINER_WORKDIR": "/bin",
+    "SOCKER_CONTAINER_MOUNT_HOME": "0",
+    "SOCKER_CONTAINER_WRITABLE": "1",
+    "SOCKER_CONTAINER_NAME": "work",
+    "SOCKER_CONTAINER_ENTRYPOINT": "1",
+    "SOCKER_CONTAINER_ENTRYPOINT_LOG": "1",
+    "SOCKER_CONTAINER_ENV": "SET=1",
+    "SOCKER_CONTAINER_ENV_FILE": "vars",
+    "SOCKER_CONTAINER_UNSHARE": "uts,net",
+    "SOCKER_CONTAINER_PULL": "missing",
+    "SOCKER_CONTAINER_TMP": "private",
+    "SOCKER_CONTAINER_SAVE": "./saved.tar",
+}
+SEEN = (
+    "pwd; touch /new && ls /new; ls -d /home/alice 2>&1; echo $SET $FILE $WRAPPED; ls -A /tmp; "
+    "grep -c ' /mine ' /proc/mounts; ls /sys/class/net | wc -l; env | grep -c SOCKER_CONTAINER"
+)
+
+
+@pytest.mark.usefixtures("no_file_images")
+@pytest.mark.parametrize("command", ["srun", "sbatch"])
+def test_every_option_from_the_environment(alice, make_image, command):
+    changes = ["ENV PATH=/bin", 'ENTRYPOINT ["/bin/env", "WRAPPED=1"]']
+    image = make_image("every", changes=changes)
+    (alice.home / "vars").write_text("FILE=2\n")
+    env = EVERY | {"SOCKER_CONTAINER_IMAGE": image}
+    if command == "srun":
+        result = alice.srun("sh", "-c", SEEN, env=env)
+        assert f"socker: image {image}: its entrypoint: /bin/env WRAPPED=1" in result.stderr
+    else:
+        result = alice.script(f"#!/bin/sh\n{SEEN}\n", env=env)
+    lines = [line for line in result.lines if not line.startswith("socker: ")]
+    missing = "ls: /home/alice: No such file or directory"
+    assert lines[:5] == ["/bin", "/new", missing, "1 2 1", "1"]
+    assert lines[-1] == "0"
+    assert (alice.home / "saved.tar").exists()
+    alice.run("rm", "saved.tar", "vars")
+
+
 def test_a_file_that_is_not_there(alice):
     result = alice.srun(f"--docker={BUSYBOX}", "--container-env-file=/nowhere", "true")
     assert (

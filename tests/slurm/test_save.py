@@ -201,6 +201,19 @@ def test_scancel_leaves_the_earlier_file(alice, folder, wait_for):
     assert os.listdir(folder) == ["x.tgz"]
 
 
+def test_a_named_container_of_two_nodes(alice, folder):
+    """The first node of the step saves, and the container lives on."""
+    steps = [
+        f"srun -Q -N2 --docker={BUSYBOX} --container-name=work sh -c 'echo $SLURMD_NODENAME > /at'",
+        f"srun -Q -N2 --container-name=work --container-save={folder}/x.tar true",
+        "srun -Q -N2 --container-name=work cat /at",
+        f"srun -Q -N1 --docker={folder}/x.tar cat /at",
+    ]
+    result = alice.run("salloc", "-Q", "-N2", "sh", "-c", "; ".join(steps))
+    assert sorted(result.lines) == ["n1", "n1", "n2"]
+    assert result.stderr.count(f"socker: saved {folder}/x.tar: ") == 1
+
+
 # --- pushes ---
 
 

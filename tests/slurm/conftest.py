@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ DEBIAN = f"{REGISTRY}/debian:bookworm"
 STATE = Path("/run/socker")
 SOCKER = "/opt/socker/bin/socker"
 LOGS = Path("/var/log/socker-cluster")
+LONGEST = 150  # seconds for a command that a test has started
 CLEAN_WITHIN = 30  # seconds for a node to be clean after a job
 
 
@@ -74,14 +76,17 @@ class User:
         return base | (extra or {})
 
     def start(self, *argv: str, cwd=None, env=None, **options) -> subprocess.Popen:
-        return subprocess.Popen(
-            # Whatever a test waits for: it ends.
-            self.command("timeout", "--foreground", "150", *argv),
+        process = subprocess.Popen(
+            self.command(*argv),
             cwd=cwd or self.home,
             env=self.environment(env),
             text=True,
             **options,
         )
+        limit = threading.Timer(LONGEST, process.terminate)  # whatever a test waits for: it ends
+        limit.daemon = True
+        limit.start()
+        return process
 
     def run(self, *argv: str, stdin: str = "", timeout: float = 90, cwd=None, env=None) -> Result:
         """Run to the end; what stdin holds is given, nothing else."""

@@ -195,11 +195,15 @@ bool options_receive(char **env)
 	const size_t length = strlen(OPTIONS_VARIABLE "=");
 	char *list = NULL, *entry, *rest;
 
-	for (; *env && !list; env++)
-		if (!strncmp(*env, OPTIONS_VARIABLE "=", length))
-			list = strdup(*env + length);
-	if (!list)
+	while (*env && strncmp(*env, OPTIONS_VARIABLE "=", length))
+		env++;
+	if (!*env)
 		return false;
+	list = strdup(*env + length);
+	if (!list) {
+		lose();	/* with --export=NONE Slurm's own values are none */
+		return true;
+	}
 	for (int i = 0; i < OPTION_COUNT; i++)
 		option_forget(i);
 	rest = list;

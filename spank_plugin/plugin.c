@@ -73,7 +73,7 @@ int slurm_spank_local_user_init(spank_t sp, int ac, char **av)
 	(void)ac;
 	(void)av;
 	if (options_want_container())
-		submit_protect_command(sp);
+		protect_command(sp);
 	return 0;
 }
 
@@ -116,7 +116,7 @@ int slurm_spank_user_init(spank_t sp, int ac, char **av)
 		spank_unsetenv(sp, OPTIONS_VARIABLE);
 	wanted = options_want_container();
 	if (wanted) {
-		if (submit_restore_command(sp))
+		if (protect_restore(sp))
 			options_show_stages();
 		start_hook(sp, ac, av);
 	}

@@ -32,9 +32,12 @@ char **options_collect(void);
 
 void submit_begin(bool new_job);
 int submit_settle(spank_t sp, int ac, char **av, bool new_job);
-void submit_protect_command(spank_t sp);
+
+/* protect.c: in srun, when the step is about to be launched */
+
+void protect_command(spank_t sp);
 /* On the node: that is undone.  True when srun was given -v. */
-bool submit_restore_command(spank_t sp);
+bool protect_restore(spank_t sp);
 
 /* plan.c: what the hook decided, as one task read it */
 

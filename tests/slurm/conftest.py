@@ -106,6 +106,16 @@ class User:
     def srun(self, *argv: str, **options) -> Result:
         return self.run("srun", "--quiet", *argv, **options)
 
+    def signalled(self, name: str, *argv: str) -> tuple[str, int]:
+        """Output and status of an srun that gets a signal once it has printed `ready`."""
+        job = self.start("srun", "--job-name=signalled", *argv, stdout=subprocess.PIPE)
+        for line in job.stdout:
+            if "ready" in line:
+                break
+        self.run("scancel", f"--signal={name}", "--name=signalled")
+        output, _ = job.communicate(timeout=60)
+        return output, job.returncode
+
     def script(self, text: str, *argv: str, name: str = "job", env=None) -> Result:
         """Submit a batch script, wait for its end; stdout is what the job printed."""
         path = self.home / f"{name}.sh"

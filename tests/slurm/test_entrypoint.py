@@ -1,7 +1,5 @@
 """--container-entrypoint: the image's ENTRYPOINT around the command, as docker run has it."""
 
-import time
-
 import pytest
 from conftest import BUSYBOX
 
@@ -62,16 +60,8 @@ def test_exit_status(alice, image):
 
 def test_signals_reach_the_command(alice, image):
     script = "trap 'echo got it; exit 0' USR1; echo ready; while :; do sleep 0.1; done"
-    job = alice.start(
-        "srun", f"--docker={image}", "--container-entrypoint", "-J", "entry", "sh", "-c", script,
-        stdout=-1,
-    )  # fmt: skip
-    for line in job.stdout:
-        if "ready" in line:
-            break
-    time.sleep(0.5)
-    alice.run("scancel", "--signal=USR1", "--name=entry")
-    assert "got it" in job.communicate(timeout=30)[0]
+    options = [f"--docker={image}", "--container-entrypoint"]
+    assert "got it" in alice.signalled("USR1", *options, "sh", "-c", script)[0]
 
 
 def test_an_image_without_one(alice):

@@ -49,17 +49,8 @@ def test_exit_status_and_signals(alice):
 
 def test_signals_reach_the_command(alice):
     script = "trap 'echo got it; exit 3' USR1; echo ready; while :; do sleep 0.1; done"
-    job = alice.start(
-        "srun", f"--docker={BUSYBOX}", "--container-unshare=pid", "-J", "pidns", "sh", "-c", script,
-        stdout=-1,
-    )  # fmt: skip
-    for line in job.stdout:
-        if "ready" in line:
-            break
-    time.sleep(0.3)
-    alice.run("scancel", "--signal=USR1", "--name=pidns")
-    assert "got it" in job.communicate(timeout=30)[0]
-    assert job.returncode == 3
+    options = [f"--docker={BUSYBOX}", "--container-unshare=pid"]
+    assert alice.signalled("USR1", *options, "sh", "-c", script) == ("got it\n", 3)
 
 
 def test_scancel_leaves_no_process(alice):

@@ -31,7 +31,7 @@ RUN = Path("/run/socker-cluster")
 SLURM_ETC = Path("/etc/slurm")
 CACHE = Path("/var/cache/socker-cluster")
 MARKER = "Written by socker's test cluster: made anew at each start."
-NODES = 2
+NODES = 4
 USERS = {"alice": ["lab", "gpuusers"], "bob": []}  # name -> supplementary groups
 
 

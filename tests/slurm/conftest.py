@@ -224,7 +224,7 @@ def _sweep() -> None:
         read("scancel", f"--user={user}")
     for container in containers():
         read("docker", "rm", "-f", container)
-    for node in ("n1", "n2"):
+    for node in ("n1", "n2", "n3", "n4"):
         read("scontrol", "update", f"nodename={node}", "state=resume")
     time.sleep(2)
     for group in job_cgroups():

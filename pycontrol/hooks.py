@@ -17,7 +17,7 @@ that step_start sends.
 
 from __future__ import annotations
 
-from pycontrol import config, identity, lifecycle, namespaces, plan, policy, request
+from pycontrol import config, identity, lifecycle, mpi, namespaces, plan, policy, request
 from pycontrol.bridge import Channel, JobFacts, StepFacts
 from pycontrol.config import Config
 from pycontrol.policy import ContainerSpec
@@ -61,4 +61,5 @@ def specify(facts: StepFacts, settings: Config) -> ContainerSpec:
         cwd=facts.cwd,
         step_id=facts.step_id,
         argv=facts.argv,
+        of_pmix=tuple(mpi.directories(facts)),
     )

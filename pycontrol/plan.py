@@ -9,7 +9,7 @@ import os
 import stat
 from dataclasses import replace
 
-from pycontrol import as_user, environment, mounts, namespaces
+from pycontrol import as_user, environment, mounts, mpi, namespaces, pytorch
 from pycontrol.bridge import Channel, StepFacts
 from pycontrol.config import Config
 from pycontrol.environment import Wishes
@@ -42,6 +42,9 @@ def send(
     channel.launcher(config.launcher)
     send_entrypoint(channel, facts, spec, record)
     send_environment(channel, facts, spec, record, wanted)
+    if facts.node_index == 0:
+        for needle, text in mpi.hints(facts.env):
+            channel.hint(needle, text)
 
 
 def send_mounts(channel: Channel, facts: StepFacts, spec: ContainerSpec) -> None:
@@ -103,8 +106,11 @@ def send_environment(
     channel: Channel, facts: StepFacts, spec: ContainerSpec, record: Record, wanted: Wishes
 ) -> None:
     account = {"HOME": spec.account.home, "USER": spec.account.name, "LOGNAME": spec.account.name}
-    changes = environment.merge(facts.env, record.image.env, account, wanted)
+    defaults = pytorch.defaults(record.image.env, facts)
+    changes = environment.merge(facts.env, record.image.env, account, wanted, defaults)
     for name, value in changes.set.items():
         channel.set_variable(name, value)
     for name in changes.remove:
         channel.remove_variable(name)
+    for name, other in changes.copies.items():
+        channel.copy_variable(name, other)

@@ -25,7 +25,7 @@ from cffi import FFI
 HERE = Path(__file__).resolve().parent
 SHIM = [
     *("plugin.c", "options.c", "submit.c", "submit_check.c", "protect.c", "step.c", "args.c"),
-    *("hook.c", "records.c", "plan.c", "prolog.c", "launch_arrange.c"),
+    *("hook.c", "records.c", "plan.c", "prolog.c", "launch_arrange.c", "hint.c"),
     *("join.c", "mounts.c", "targets.c", "syscalls.c", "caps.c"),
 ]
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Werror=implicit-function-declaration"]

@@ -153,10 +153,10 @@ static int arrange_environment(spank_t sp, struct plan *plan)
 	rc = prolog_run(env, &changes);
 	if (!rc && prolog_path())
 		rc = plan_cover(plan, prolog_path());
-	if (!rc)
-		rc = step_apply_environment(sp, &plan->env);
-	if (!rc)
-		rc = step_apply_environment(sp, &changes);
+	if (!rc && (step_apply_environment(sp, &plan->env) ||
+		    step_copy_variables(sp, &plan->copies) ||
+		    step_apply_environment(sp, &changes)))
+		rc = -1;
 	words_free(&changes);
 	return rc;
 }
@@ -165,20 +165,25 @@ static int arrange_environment(spank_t sp, struct plan *plan)
 static int enter_container(spank_t sp)
 {
 	struct plan plan = PLAN_EMPTY;
-	const char *workdir;
+	char **argv = step_command(sp);
+	const char *command, *workdir;
 	size_t index;
 
-	if (!can_join || caps_lay_down() || hook.process < 0 || step_task_index(sp, &index))
+	if (!can_join || caps_lay_down() || hook.process < 0 || !argv ||
+	    step_task_index(sp, &index))
 		return -1;
 	hook_keep_channel(&hook, index);
 	if (hook_wait(&hook, index, config.timeout, index == 0 ? tell_user : NULL, &plan))
 		return -1;
+	command = argv[0];	/* the launcher may come in its place */
 	if (plan.namespaces[NS_MOUNT] < 0 || arrange_environment(sp, &plan) ||
 	    launch_arrange(sp, &plan))
 		return -1;
 	if (join_container(&plan, &workdir) ||
 	    spank_setenv(sp, "PWD", workdir, 1) != ESPANK_SUCCESS)
 		return -1;
+	if (index == 0)
+		hint_give(sp, &plan, command);
 	plan_free(&plan);
 	return 0;
 }
@@ -208,22 +213,27 @@ static void tell_step(const char *text)
 	say("%s", text);
 }
 
-/* The hook of step_start left a file when something is to be done at the end. */
-static bool step_has_end(const struct step_request *request)
+/* Whether the hooks have left that file or directory of the job. */
+static bool has_state(const struct step_request *request, const char *file)
 {
 	char path[512];
-	int length = snprintf(path, sizeof(path), "%s/%s/%u/step-%u", STATE_DIRECTORY,
-			      request->node, request->job_id, request->step_id);
+	int length = snprintf(path, sizeof(path), "%s/%s/%u%s", STATE_DIRECTORY,
+			      request->node, request->job_id, file);
 
 	return length > 0 && (size_t)length < sizeof(path) && access(path, F_OK) == 0;
 }
 
+/* Only if the hook of step_start left a file that asks for it. */
 static void run_step_end(spank_t sp)
 {
 	struct step_request request;
 	struct plan none = PLAN_EMPTY;
+	char file[32];
 
-	if (step_fill_step(sp, &request) || !step_has_end(&request))
+	if (step_fill_step(sp, &request))
+		return;
+	snprintf(file, sizeof(file), "/step-%u", request.step_id);
+	if (!has_state(&request, file))
 		return;
 	request.hook = SOCKER_STEP_END;
 	request.options = options_collect();
@@ -259,15 +269,6 @@ int slurm_spank_exit(spank_t sp, int ac, char **av)
 	return 0;
 }
 
-static bool job_used_us(const struct step_request *request)
-{
-	char path[512];
-	int length = snprintf(path, sizeof(path), "%s/%s/%u", STATE_DIRECTORY,
-			      request->node, request->job_id);
-
-	return length > 0 && (size_t)length < sizeof(path) && access(path, F_OK) == 0;
-}
-
 static void tell_log(const char *text)
 {
 	slurm_info("socker: %s", text);
@@ -283,7 +284,7 @@ int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
 		slurm_error("socker: epilog: Slurm does not tell about the job");
 		return 0;
 	}
-	if (!job_used_us(&request) || hook_config_parse(&config, ac, av))
+	if (!has_state(&request, "") || hook_config_parse(&config, ac, av))
 		return 0;
 	request.hook = SOCKER_JOB_EPILOG;
 	request.plugin_args = config.args;

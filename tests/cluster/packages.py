@@ -20,6 +20,7 @@ NEEDED = [
     "libslurm-dev",
     "make",
     "munge",
+    "openmpi-bin",  # mpirun, which starts ranks in images
     "procps",
     "python3-dev",
     "python3-venv",

@@ -52,6 +52,7 @@ def options(environ: Mapping[str, str], host: str, cpus: Iterable[int]) -> list[
     node = environ.get("SLURMD_NODENAME") or host.partition(".")[0]
     mask = sum(1 << cpu for cpu in cpus)
     return [
+        "--quiet",  # mpirun says it when it ends ranks
         "--ntasks=1",
         "--nodes=1",
         f"--nodelist={node}",

@@ -1,19 +1,21 @@
-"""The examples of docs/user/options.md, as they stand there."""
+"""The examples of docs/user/options.md and mpi.md, as they stand there."""
 
 import re
 from pathlib import Path
 
 import pytest
-from conftest import REGISTRY
+from conftest import REGISTRY, SOCKER
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/user/options.md"
+PAGES = Path(__file__).resolve().parents[2] / "docs/user"
 IMAGES = re.compile(r"(?<![\w/.-])(debian:bookworm|busybox:\w+)")
+OF_MPI = {"openmpi:4.1": "openmpi", "mpich:4.0": "mpich"}  # name in the page, fixture
 
 
-def examples():
+def examples(page: str):
     """(heading, [(command, expected output), ...]) of each console block."""
     heading = ""
-    for part in re.split(r"(?m)^(#+ .*|```console\n(?:.|\n)*?\n```)$", PAGE.read_text()):
+    text = (PAGES / page).read_text()
+    for part in re.split(r"(?m)^(#+ .*|```console\n(?:.|\n)*?\n```)$", text):
         if part.startswith("#"):
             heading = part.lstrip("# ")
         elif part.startswith("```console"):
@@ -29,13 +31,29 @@ def left_at_home(alice):
         alice.run("rm", "-rf", name)
 
 
-@pytest.mark.usefixtures("no_file_images", "left_at_home")
-@pytest.mark.parametrize("steps", list(examples()))
-def test_example(alice, steps):
+def check(user, steps, real=lambda text: IMAGES.sub(rf"{REGISTRY}/\1", text)) -> None:
+    """Run each command; `real` gives an example's images the names that they have here."""
     for command, expected in steps:
-        command, expected = (IMAGES.sub(rf"{REGISTRY}/\1", text) for text in (command, expected))
-        result = alice.run("bash", "-c", f"{command.replace('srun ', 'srun -Q ')} 2>&1")
+        command, expected = real(command), real(expected)
+        result = user.run("bash", "-c", f"{command.replace('srun ', 'srun -Q ')} 2>&1")
         # stdout and stderr come over two connections: their lines mix in any order.
         noise = ("srun: error: ", "socker: pulling ", "socker: waiting ")
         shown = [line for line in result.lines if not line.startswith(noise)]
         assert sorted(shown) == sorted(expected.splitlines())
+
+
+@pytest.mark.usefixtures("no_file_images", "left_at_home")
+@pytest.mark.parametrize("steps", list(examples("options.md")))
+def test_example(alice, steps):
+    check(alice, steps)
+
+
+@pytest.mark.parametrize("steps", list(examples("mpi.md")))
+def test_example_of_mpi(alice, request, steps):
+    def real(text: str) -> str:
+        for name, fixture in OF_MPI.items():
+            if name in text:
+                text = text.replace(name, request.getfixturevalue(fixture))
+        return text.replace("socker run", f"{SOCKER} run")
+
+    check(alice, steps, real)

@@ -223,9 +223,9 @@ def argv(words, environ, **wishes):
 
 def test_a_rank_is_one_task_here():
     assert argv("a b", RANK, env=("X=1",)) == [
-        "srun", "--ntasks=1", "--nodes=1", "--nodelist=n2", "--overlap", "--mem=0", "--mpi=none",
-        "--export=ALL", "--cpu-bind=mask_cpu:0x21", "--container-image=a", "--container-env=X=1",
-        "--", "b",
+        "srun", "--quiet", "--ntasks=1", "--nodes=1", "--nodelist=n2", "--overlap", "--mem=0",
+        "--mpi=none", "--export=ALL", "--cpu-bind=mask_cpu:0x21", "--container-image=a",
+        "--container-env=X=1", "--", "b",
     ]  # fmt: skip
 
 

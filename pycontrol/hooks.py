@@ -61,4 +61,5 @@ def specify(facts: StepFacts, settings: Config) -> ContainerSpec:
         cwd=facts.cwd,
         step_id=facts.step_id,
         argv=facts.argv,
+        terminal="SLURM_PTY_PORT" in facts.env,
     )

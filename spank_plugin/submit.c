@@ -28,7 +28,6 @@
 enum { NAME_SIZE = 128 };
 
 static char *expected[OPTION_COUNT];	/* what Slurm will give from JOB_VARIABLE */
-
 static bool from_environment[OPTION_COUNT];
 
 bool submit_from_job(int which)
@@ -219,10 +218,10 @@ static int make_paths_absolute(void)
 /* list with one more entry, in place of it; NULL without memory. */
 static char *append(char *list, const char *name, const char *value)
 {
-	char *longer = NULL;
+	const char *separator = list && *list ? OPTIONS_SEPARATOR : "";
+	char *longer;
 
-	if (list && asprintf(&longer, "%s%s%s=%s", list, *list ? OPTIONS_SEPARATOR : "",
-			     name, value) < 0)
+	if (!list || asprintf(&longer, "%s%s%s=%s", list, separator, name, value) < 0)
 		longer = NULL;
 	free(list);
 	return longer;

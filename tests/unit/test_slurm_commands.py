@@ -1,5 +1,7 @@
 """What of the node Slurm's commands need inside an image."""
 
+from pathlib import Path
+
 import pytest
 
 from pycontrol import environment, policy, request, slurm_commands
@@ -49,7 +51,7 @@ def site(tmp_path):
     conf.mkdir(parents=True)
     (conf / "slurm.conf").write_text(
         "# PluginDir=/nowhere\nSlurmUser=slurm # ours\nInclude more.conf\n"
-        'PlugStackConfig = "%s/site/plug.conf"\n' % tmp_path
+        f'PlugStackConfig = "{tmp_path}/site/plug.conf"\n'
     )
     (conf / "more.conf").write_text("plugindir=/opt/slurm/lib/slurm:/opt/site/lib\n")
     (tmp_path / "site").mkdir()
@@ -76,8 +78,7 @@ def test_fixed_paths(site):
     )
 
 
-def test_configuration_directly_in_etc_never_covers_the_images(tmp_path):
-    from pathlib import Path
+def test_configuration_directly_in_etc_never_covers_the_images():
 
     assert list(slurm_commands.fixed_paths(Path("/etc/slurm.conf"), []))[:2] == [
         "/etc/slurm.conf",

@@ -113,6 +113,15 @@ class Config:
         "at their own paths, beside Slurm's configuration and plugins.",
         "/opt/slurm/lib:/opt/pmix",
     )
+    audit_log: str = _setting(
+        "/var/log/socker/audit.jsonl",
+        "Where a JSON line is added for each container step that starts, is refused or ends; "
+        "empty: nowhere.",
+        "/var/log/slurm/socker.jsonl",
+    )
+    audit_syslog: bool = _setting(
+        True, "Send the same lines to the node's syslog, if there is one.", "false"
+    )
     pyxis_compat: bool = _setting(
         False, "Let PYXIS_CONTAINER_... variables count where no option says otherwise.", "true"
     )

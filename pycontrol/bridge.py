@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pycontrol.errors import JobEnded, SockerError
+from pycontrol.errors import JobEnded, SockerError, printable
 
 ABI = 2
 STEP_START = 1
@@ -27,7 +27,6 @@ JOB_EPILOG = 2
 STEP_END = 3
 
 SEND_TIMEOUT = 5  # seconds that a task may take to make room for a record
-LONGEST_TEXT = 4096  # characters of a line for the user
 
 
 @dataclass(frozen=True)
@@ -53,12 +52,6 @@ class StepFacts(JobFacts):
     env: dict[str, str]
     argv: tuple[str, ...]
     options: tuple[tuple[str, str], ...]
-
-
-def printable(text: str) -> str:
-    """A line of bounded length without control characters: texts quote registries."""
-    line = text[:LONGEST_TEXT].replace("\n", " ")
-    return "".join(c if c.isprintable() else "?" for c in line)
 
 
 class Channel:

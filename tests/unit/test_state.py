@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pycontrol import bridge, state
-from pycontrol.bridge import Channel, printable
-from pycontrol.errors import JobEnded, NodeError
+from pycontrol import errors, state
+from pycontrol.bridge import Channel
+from pycontrol.errors import JobEnded, NodeError, printable
 from pycontrol.image import Image, Reference
 from pycontrol.pull import Progress
 from pycontrol.state import JobState, Record
@@ -159,7 +159,9 @@ def test_pull_locks_do_not_grow_with_names(tmp_path):
 
 
 def test_texts_are_bounded():
-    assert len(printable("x" * 1_000_000)) == bridge.LONGEST_TEXT
+    long = printable("x" * 1_000_000 + ": the fix")
+    assert len(long) < errors.LONGEST_TEXT
+    assert long.endswith("x: the fix")
 
 
 def test_printable():

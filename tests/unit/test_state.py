@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pycontrol import errors, state
+from pycontrol import bridge, errors, state
 from pycontrol.bridge import Channel
 from pycontrol.errors import JobEnded, NodeError, printable
 from pycontrol.image import Image, Reference

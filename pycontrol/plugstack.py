@@ -8,6 +8,11 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from pycontrol.errors import NodeError
+
+PATH = Path("/etc/slurm/plugstack.conf")
+LIBRARY_DIRECTORY = Path("/usr/lib/socker")  # of the plugin that the line names
+
 
 @dataclass(frozen=True)
 class Line:
@@ -17,9 +22,12 @@ class Line:
     arguments: tuple[str, ...]
 
 
-def parse_line(text: str) -> list[str]:
+def parse_line(text: str, path: Path) -> list[str]:
     """The words of a line; none for a comment or an empty line."""
-    return shlex.split(text, comments=True)
+    try:
+        return shlex.split(text, comments=True)
+    except ValueError as error:
+        raise NodeError(f"{path}: {text.strip()}: {error}: correct the line") from error
 
 
 def find_line(path: Path) -> Line | None:
@@ -27,7 +35,7 @@ def find_line(path: Path) -> Line | None:
     if not path.is_file():
         return None
     for text in path.read_text(errors="replace").splitlines():
-        words = parse_line(text)
+        words = parse_line(text, path)
         if words[:1] == ["include"] and len(words) > 1:
             for included in sorted(glob.glob(os.path.join(path.parent, words[1]))):
                 found = find_line(Path(included))

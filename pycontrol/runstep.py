@@ -6,7 +6,8 @@ place: stdin, signals and the exit status are srun's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pycontrol import environment, image, mounts, srunline
@@ -60,10 +61,10 @@ def parse_run(words: Sequence[str], place: Place, **wishes) -> Run:
     if ":" in line.command[:1] or not line.command:
         raise UserError("run: no image: say what to run in: socker run IMAGE COMMAND...")
     name, command = line.command[0], line.command[1:]
-    if not command:
+    if not command or not command[0]:
         raise UserError(
             f"run: no command behind the image {name}: an image's own CMD is not used: "
-            f"socker run {name} COMMAND..."
+            f"say what to run: socker run {name} COMMAND..."
         )
     if name != "none":
         image.parse_reference(name, place.cwd, "run")
@@ -76,7 +77,8 @@ def run_argv(run: Run, place: Place) -> list[str]:
     argv.append(place.option("container-image", run.image))
     if run.env:
         entries = ",".join(_env_entry(entry, run, place) for entry in run.env)
-        environment.parse_option(entries)
+        with _named("--container-env", "run: -e"):
+            environment.parse_option(entries)
         argv.append(place.option("container-env", entries))
     if run.mounts:
         argv.append(place.option("container-mounts", _mounts(run.mounts, place.cwd)))
@@ -131,7 +133,8 @@ def _env_entry(entry: str, run: Run, place: Place) -> str:
         raise UserError(f"run: -e {entry}: `{name}` is no variable's name: give one -e for each")
     if not _has_comma(entry):
         return entry
-    environment.parse_option(f"{name}=")
+    with _named("--container-env", "run: -e"):
+        environment.parse_option(f"{name}=")
     exported = {o.value for o in run.srun.options if o.name == "export"}
     exported.add(place.environ.get("SLURM_EXPORT_ENV", "ALL"))
     if name in environment.NODE_VARIABLES or name.startswith(_STEERS) or exported != {"ALL"}:
@@ -149,19 +152,32 @@ def _mounts(entries: Iterable[str], cwd: str) -> str:
                 f"run: --mount {entry}: a path with a comma cannot be mounted: give one --mount "
                 "for each"
             )
-        mounts.parse_entry(entry, cwd)
+        with _named(mounts.OPTION, "run: --mount"):
+            mounts.parse_entry(entry, cwd)
     return ",".join(entries)
 
 
+@contextlib.contextmanager
+def _named(option: str, given: str) -> Iterator[None]:
+    """Errors about srun's option are told of the one that was given."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(option, given, 1)) from error
+
+
 PULLED = "/.socker-pulled"
+PROGRESS = "SOCKER_PROGRESS=bars"  # asks the nodes for lines of JSON (stages.py)
 
 
-def pull_argv(name: str, place: Place, launcher: str) -> list[str]:
+def pull_argv(name: str, place: Place, launcher: str, bars: bool = False) -> list[str]:
     """A step on all nodes of the job whose command any image can run, even an empty one.
 
     The launcher is static and does nothing under another name than its own
     (spank_plugin/launch.c): it is mounted into the image, and is the command.
     """
+    if name == "none":
+        raise UserError("pull: none is no image: name one: socker pull IMAGE")
     reference = image.parse_reference(name, place.cwd, "pull")
     if reference.source == "engine":
         raise UserError(f"pull: {name}: dockerd:// is never pulled: leave that part out")
@@ -172,14 +188,13 @@ def pull_argv(name: str, place: Place, launcher: str) -> list[str]:
             f"or in salloc: salloc -N1 socker pull {name}"
         )
     argv = [
-        "srun",
-        "--overlap",
-        "--mem=0",
-        f"--nodes={nodes}",
-        f"--ntasks={nodes}",
-        "--ntasks-per-node=1",
-    ]
-    argv += ["--label", "--input=none", place.option("container-image", name)]
+        "srun", "--overlap", "--mem=0",
+        f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1",
+        "--label", "--input=none", "--quit-on-interrupt",
+    ]  # fmt: skip
+    if bars:
+        argv.append(f"--export=ALL,{PROGRESS}")
+    argv.append(place.option("container-image", name))
     if reference.source == "registry":
         argv.append(place.option("container-pull", "always"))
     argv.append(place.option("container-mounts", f"{launcher}:{PULLED}"))

@@ -205,7 +205,7 @@ def test_refused(words, wishes, text):
 def test_pull():
     assert runstep.pull_argv("a", IN_JOB, "/usr/lib/socker/launch") == [
         "srun", "--overlap", "--mem=0", "--nodes=3", "--ntasks=3", "--ntasks-per-node=1", "--label",
-        "--input=none", "--container-image=a", "--container-pull=always",
+        "--input=none", "--quit-on-interrupt", "--container-image=a", "--container-pull=always",
         "--container-mounts=/usr/lib/socker/launch:/.socker-pulled", "--container-workdir=/",
         "--no-container-entrypoint", "--", "/.socker-pulled",
     ]  # fmt: skip
@@ -215,11 +215,17 @@ def test_an_image_file_is_imported():
     assert "--container-pull=always" not in runstep.pull_argv("./a.tar", IN_JOB, "/l")
 
 
+def test_lines_for_bars():
+    assert "--export=ALL,SOCKER_PROGRESS=bars" in runstep.pull_argv("a", IN_JOB, "/l", bars=True)
+
+
 def test_pull_outside_and_of_the_engines_own():
     with pytest.raises(UserError, match=r"pull: no allocation: .* salloc -N1 socker pull a"):
         runstep.pull_argv("a", OUTSIDE, "/l")
     with pytest.raises(UserError, match="dockerd:// is never pulled"):
         runstep.pull_argv("dockerd://a", IN_JOB, "/l")
+    with pytest.raises(UserError, match="none is no image"):
+        runstep.pull_argv("none", IN_JOB, "/l")
 
 
 def test_pull_takes_nothing_of_the_jobs_options():
@@ -273,7 +279,7 @@ def test_run_command(executed):
         (["explain", "-n2", "--container-tmp=x"], "socker: --container-tmp: `x` is none of "),
         (["nothing"], "socker: No such command 'nothing': see `socker -h`\n"),
         (["--nothing"], "socker: No such option"),
-        (["config", "--plugstack"], "socker: Option '--plugstack' requires an argument: "),
+        (["config", "--plugstack"], "socker: config: Option '--plugstack' requires an argument: "),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(executed, words, line):

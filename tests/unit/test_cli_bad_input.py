@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from pycontrol import cli, plugstack
+from tests.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = """
@@ -207,29 +208,15 @@ def test_no_squeue_in_the_path(socker):
     check(socker("ps"))
 
 
-def test_no_scontrol_in_the_path(socker, tmp_path):
+def test_no_scontrol_in_the_path(tmp_path):
     """Which `socker pull` asks for the names of the nodes, on a terminal."""
-    assert "in PATH" in pull_on_a_terminal(tmp_path)
-
-
-def pull_on_a_terminal(tmp_path) -> str:
-    import pty
-
-    conf = tmp_path / "plugstack.conf"
-    conf.touch()
-    terminal, slave = pty.openpty()
     environ = {"SLURM_JOB_ID": "7", "SLURM_JOB_NUM_NODES": "1", "TERM": "xterm"}
-    done = subprocess.run(
-        [sys.executable, "-c", COMMAND, conf, str(ALICE), "pull", IMAGE],
+    terminal = Terminal(
+        sys.executable, "-c", COMMAND, str(tmp_path / "none"), str(ALICE), "pull", IMAGE,
         env=environ | {"PATH": "/nonexistent", "PYTHONPATH": str(ROOT)},
-        stdin=slave, stdout=slave, stderr=slave, timeout=60,
     )  # fmt: skip
-    os.close(slave)
-    assert done.returncode == 2
-    text = os.read(terminal, 4096).decode()
-    os.close(terminal)
-    assert text.count("\n") == 1
-    return text
+    assert terminal.end() == 2
+    assert terminal.lines() == ["socker: scontrol: not in PATH: use a host of the cluster"]
 
 
 @pytest.mark.parametrize("command", ["images", "ps"])

@@ -1,21 +1,16 @@
 """socker pull on a terminal: what nodes say becomes bars; signals and statuses pass through."""
 
-import fcntl
 import json
 import os
-import pty
-import re
 import signal
-import struct
-import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
 
 import pytest
 
 from pycontrol.pullbars import Board, Node, parse_report
+from tests.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -90,52 +85,11 @@ def test_control_characters_do_not_reach_the_terminal():
 # --- drawn: a process on a pty runs another that says what nodes say ------------------
 
 
-class Screen:
-    """A process with a terminal of its own."""
-
-    def __init__(self, source, *names, columns=100):
-        command = (
-            "import fcntl, sys, termios; from pycontrol import pullbars;"
-            "fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
-            "sys.exit(pullbars.pull([sys.executable, '-uc', sys.argv[1]], None, sys.argv[2:]))"
-        )
-        self.terminal, slave = pty.openpty()
-        self.resize(columns)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", command, source, *names],
-            stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-            env={"PATH": os.defpath, "TERM": "xterm", "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        os.close(slave)
-        self.text = ""
-
-    def resize(self, columns):
-        size = struct.pack("HHHH", 24, columns, 0, 0)
-        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, size)
-
-    def read_until(self, words, seconds=20):
-        end = time.monotonic() + seconds
-        while words not in self.text:
-            assert time.monotonic() < end, self.text
-            self.read()
-
-    def read(self) -> bool:
-        try:
-            self.text += os.read(self.terminal, 65536).decode()
-        except OSError:  # its end
-            return False
-        return True
-
-    def end(self) -> int:
-        while self.read():
-            pass
-        os.close(self.terminal)
-        return self.process.wait(20)
-
-    def lines(self) -> list[str]:
-        """What was written, without the movements of the cursor."""
-        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.text)
-        return [line for line in re.split(r"[\r\n]+", plain) if line.strip()]
+def drawn(source, *names, columns=100):
+    command = "import sys; from pycontrol import pullbars;"
+    command += "sys.exit(pullbars.pull([sys.executable, '-uc', sys.argv[1]], None, sys.argv[2:]))"
+    env = {"PATH": os.defpath, "TERM": "xterm", "PYTHONPATH": str(ROOT)}
+    return Terminal(sys.executable, "-c", command, source, *names, columns=columns, env=env)
 
 
 def says(*lines, end=""):
@@ -148,13 +102,13 @@ def test_bars():
     source = says("0: socker: " + report("waiting for another step's pull of"),
                   "1: socker: " + half, "0: socker: " + report("ready"),
                   "1: socker: " + report("ready"))  # fmt: skip
-    screen = Screen(source, "n1", "n2")
+    screen = drawn(source, "n1", "n2")
     assert screen.end() == 0
     lines = screen.lines()
     assert any("n1" in x and "waiting for another step's pull" in x for x in lines)
-    [drawn, *_] = [x for x in lines if "30 of 60 MB" in x]
-    assert "n2" in drawn
-    assert "pulling, 1 of 2 layers complete" in drawn
+    [bar, *_] = [x for x in lines if "30 of 60 MB" in x]
+    assert "n2" in bar
+    assert "pulling, 1 of 2 layers complete" in bar
     assert [x.split()[0] for x in lines[-2:]] == ["n1", "n2"]
     assert all(x.rstrip().endswith("ready") for x in lines[-2:])
     assert screen.text.rfind("\x1b[?25h") > screen.text.rfind("\x1b[?25l")  # the cursor is back
@@ -162,14 +116,14 @@ def test_bars():
 
 def test_errors_stay_above_the_bars():
     source = says("0: socker: image [red]a:1[/red] cannot be pulled: no", end="sys.exit(1)")
-    screen = Screen(source, "n1")
+    screen = drawn(source, "n1")
     assert screen.end() == 1
     assert "socker: n1: image [red]a:1[/red] cannot be pulled: no" in screen.lines()
     assert screen.lines()[-1].rstrip().endswith("failed")
 
 
 def test_death_by_a_signal():
-    screen = Screen("import os; os.kill(os.getpid(), 9)", "n1")
+    screen = drawn("import os; os.kill(os.getpid(), 9)", "n1")
     assert screen.end() == 128 + 9
 
 
@@ -184,10 +138,10 @@ def test_interrupted(how):
         "[time.sleep(0.1) for _ in range(8)];"
         "sys.exit(10 + len(heard))"
     )
-    screen = Screen(source, "n1")
+    screen = drawn(source, "n1")
     screen.read_until("srun: started")
     if how == "key":
-        os.write(screen.terminal, b"\x03")
+        screen.type("\x03")
     else:
         os.kill(screen.process.pid, signal.SIGINT)
     assert screen.end() == 11
@@ -196,12 +150,12 @@ def test_interrupted(how):
 def test_narrow_and_resized():
     line = "0: socker: " + report("pulling", "x" * 200, 1, 60_000_000)
     source = says("srun: begun", *[line] * 20)
-    screen = Screen(source, "n1", columns=100)
+    screen = drawn(source, "n1", columns=100)
     screen.read_until("MB")
     screen.resize(40)
     before = len(screen.text)
     time.sleep(0.3)
     assert screen.end() == 0
-    screen.text = screen.text[before + 500 :]
-    assert screen.lines()
-    assert max(map(len, screen.lines())) <= 40
+    after = screen.lines(since=before + 500)
+    assert after
+    assert max(map(len, after)) <= 40

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import click
 
 from pycontrol import askslurm, cli_group, config, explain, identity, runstep
-from pycontrol.errors import EngineError, NodeError, UserError
+from pycontrol.errors import EngineError, NodeError, UserError, printable
 from pycontrol.image import Image, Reference
 
 MOST_TASKS = 2**31 - 1  # that srun can read
@@ -165,7 +165,8 @@ def explain_command(as_json: bool, words: tuple[str, ...]) -> None:
     if as_json:
         click.echo(json.dumps(explain.as_json(found), indent=2))
     else:
-        click.echo("\n".join(explain.lines(found)))
+        for line in explain.lines(found):
+            click.echo(printable(line, len(line)))
 
 
 def image_here(reference: Reference, settings: config.Config) -> Image | None:

@@ -32,9 +32,9 @@ class JobEnded(SockerError):
 LONGEST_TEXT = 4096  # characters of a line for the user
 
 
-def printable(text: str) -> str:
+def printable(text: str, longest: int = LONGEST_TEXT) -> str:
     """A line of bounded length without control characters: texts quote users and registries."""
-    line = text[:LONGEST_TEXT].replace("\n", " ")
+    line = text[:longest].replace("\n", " ")
     return "".join(c if c.isprintable() else "?" for c in line)
 
 

@@ -147,6 +147,15 @@ def test_a_mount_in_words(mount, line):
     assert explain.mount_line(mount) == line
 
 
+def test_control_characters_do_not_reach_the_terminal(monkeypatch):
+    monkeypatch.setattr(cli_group, "settings", Config)
+    words = ["explain", "--docker=a", "--container-env=A=\x1b[31m\nforged", "sh", "-c", "echo \x07"]
+    result = CliRunner().invoke(cli.main, words)
+    assert result.exit_code == 0, result.output
+    assert "    set    A=?[31m forged" in result.output.splitlines()
+    assert "  command: sh -c 'echo ?'" in result.output.splitlines()
+
+
 def test_the_command(monkeypatch):
     monkeypatch.setattr(cli_group, "settings", Config)
     monkeypatch.setattr(cli_steps, "image_here", lambda reference, settings: None)

@@ -98,6 +98,30 @@ class Config:
     save_timeout: int = _setting(
         1800, "Seconds that --container-save may take when a step ends.", "3600"
     )
+    slurm_commands: bool = _setting(
+        True,
+        "Have srun, sbatch and Slurm's other commands in batch scripts and interactive steps; "
+        "users choose with --[no-]container-slurm.",
+        "false",
+    )
+    slurm_bin: str = _setting(
+        "/usr/bin", "Where Slurm's commands are on the nodes.", "/opt/slurm/bin"
+    )
+    slurm_paths: str = _setting(
+        "",
+        "More files and directories of the node, joined by `:`, that Slurm's commands need inside "
+        "at their own paths, beside Slurm's configuration and plugins.",
+        "/opt/slurm/lib:/opt/pmix",
+    )
+    audit_log: str = _setting(
+        "/var/log/socker/audit.jsonl",
+        "Where a JSON line is added for each container step that starts, is refused or ends; "
+        "empty: nowhere.",
+        "/var/log/slurm/socker.jsonl",
+    )
+    audit_syslog: bool = _setting(
+        True, "Send the same lines to the node's syslog, if there is one.", "false"
+    )
     pyxis_compat: bool = _setting(
         False, "Let PYXIS_CONTAINER_... variables count where no option says otherwise.", "true"
     )

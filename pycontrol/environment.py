@@ -129,6 +129,7 @@ def merge(
     image: Iterable[str],
     account: Mapping[str, str],
     wishes: Wishes = NO_WISHES,
+    last_in_path: str = "",
 ) -> Changes:
     """The changes that turn the job's environment into the container's.
 
@@ -136,12 +137,15 @@ def merge(
     image    the image's ENV, as "NAME=VALUE"
     account  HOME, USER and friends of the user
     wishes   of --container-env and --container-env-file, later ones winning
+    last_in_path  a directory at PATH's end
     """
     wanted = {"PATH": DEFAULT_PATH}
     wanted |= {name: value for name, value in _parsed(image).items() if not _is_jobs(name)}
     wanted |= account
     wanted |= {name: job[name] for name in wishes.keep if name in job}
     wanted |= dict(wishes.set)
+    if last_in_path and last_in_path not in wanted["PATH"].split(":"):
+        wanted["PATH"] = ":".join(filter(None, (wanted["PATH"], last_in_path)))
     return Changes(
         set={name: value for name, value in wanted.items() if job.get(name) != value},
         remove=tuple(name for name in NODE_VARIABLES if name in job and name not in wanted),

@@ -11,7 +11,16 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from pycontrol import config, environment, given, mounts, policy, request, srunline
+from pycontrol import (
+    config,
+    environment,
+    given,
+    mounts,
+    policy,
+    request,
+    slurm_commands,
+    srunline,
+)
 from pycontrol.environment import Wishes
 from pycontrol.errors import UserError
 from pycontrol.identity import Account
@@ -72,8 +81,9 @@ def explain(
         return Explanation(options, line.command)
     asked = request.parse(tuple(options.items()), place.cwd)
     spec = policy.decide(
-        asked, account, settings, cwd=_start(line, place.cwd), step_id=STEP, argv=line.command
-    )
+        asked, account, settings, cwd=_start(line, place.cwd), step_id=STEP, argv=line.command,
+        terminal=any(option.name == "pty" for option in line.options),
+    )  # fmt: skip
     image = find_image(asked.image) if asked.image else None
     changes = _changes(spec, image, place.environ)
     return Explanation(options, line.command, asked, spec, image, changes)
@@ -94,7 +104,8 @@ def _changes(
         wishes = Wishes(keep + wishes.keep, pairs + wishes.set)
     who = spec.account
     account = {"HOME": who.home, "USER": who.name, "LOGNAME": who.name}
-    return environment.merge(environ, image.env if image else (), account, wishes)
+    last_in_path = slurm_commands.BIN if spec.slurm else ""
+    return environment.merge(environ, image.env if image else (), account, wishes, last_in_path)
 
 
 def _text(path: str) -> str:
@@ -155,6 +166,7 @@ def _decision(spec: ContainerSpec) -> Iterator[str]:
     yield f"  container: {_shared(spec)}"
     yield f"  root file system: {'read-only' if spec.read_only_root else 'can be written to'}"
     yield f"  ENTRYPOINT: {'used' if spec.entrypoint else 'not used'}"
+    yield f"  Slurm's commands: {'inside' if spec.slurm else 'not inside'}"
     if spec.save:
         yield f"  saved at the end: {spec.save.text}"
 

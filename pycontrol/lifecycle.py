@@ -12,7 +12,7 @@ from functools import partial
 
 from cgroup import place
 from cgroup import remove as cgroups
-from pycontrol import anchors, named, namespaces, ownroot, shown, state
+from pycontrol import anchors, audit, named, namespaces, ownroot, shown, state
 from pycontrol.bridge import Channel, JobFacts, StepFacts
 from pycontrol.config import Config, load
 from pycontrol.errors import JobEnded, NodeError, UserError
@@ -130,6 +130,7 @@ def remove(facts: JobFacts, channel: Channel) -> None:
         channel.ask_for_time(EPILOG_WAIT + settings.engine_timeout)
         in_flight = job.noted_containers() > job.recorded_containers()
         container.remove_all(facts, settings, in_flight)
+    audit.end_job(facts, job, channel)
     for group in job.groups():
         if not cgroups.remove(group):
             channel.log(f"epilog of job {facts.job_id}: {group} is still in use")

@@ -1,10 +1,11 @@
-"""Finds socker's line in plugstack.conf, following `include`, as Slurm does."""
+"""Reads plugstack.conf, following `include`, as Slurm does."""
 
 from __future__ import annotations
 
 import glob
 import os
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from pycontrol.errors import NodeError
 
 PATH = Path("/etc/slurm/plugstack.conf")
 LIBRARY_DIRECTORY = Path("/usr/lib/socker")  # of the plugin that the line names
+DEEPEST_INCLUDE = 8
 
 
 @dataclass(frozen=True)
 class Line:
-    """socker's line: the plugin's path and its arguments, in order."""
+    """A plugin's path and its arguments, in order."""
 
     plugin: Path
     arguments: tuple[str, ...]
@@ -30,17 +32,19 @@ def parse_line(text: str, path: Path) -> list[str]:
         raise NodeError(f"{path}: {text.strip()}: {error}: correct the line") from error
 
 
-def find_line(path: Path) -> Line | None:
-    """The first active line whose plugin is socker.so."""
-    if not path.is_file():
-        return None
+def lines(path: Path, depth: int = 0) -> Iterator[tuple[Path, Line]]:
+    """Every active line, with the file that it stands in."""
+    if not path.is_file() or depth > DEEPEST_INCLUDE:
+        return
     for text in path.read_text(errors="replace").splitlines():
         words = parse_line(text, path)
         if words[:1] == ["include"] and len(words) > 1:
             for included in sorted(glob.glob(os.path.join(path.parent, words[1]))):
-                found = find_line(Path(included))
-                if found:
-                    return found
-        elif len(words) > 1 and Path(words[1]).name == "socker.so":
-            return Line(Path(words[1]), tuple(words[2:]))
-    return None
+                yield from lines(Path(included), depth + 1)
+        elif len(words) > 1:
+            yield path, Line(Path(words[1]), tuple(words[2:]))
+
+
+def find_line(path: Path) -> Line | None:
+    """The first active line whose plugin is socker.so."""
+    return next((line for _, line in lines(path) if line.plugin.name == "socker.so"), None)

@@ -22,6 +22,7 @@ from pycontrol.savetarget import SaveTarget
 _RANKS = re.compile(r"[0-9,*-]+")  # the first word of a --multi-prog line
 NOBODY = 65534
 BATCH_STEP = 0xFFFFFFFB  # SLURM_BATCH_SCRIPT of slurm.h
+INTERACTIVE_STEP = 0xFFFFFFFA  # SLURM_INTERACTIVE_STEP: what salloc starts
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class ContainerSpec:
     wishes: Wishes = NO_WISHES
     env_file: str | None = None
     unshare: tuple[str, ...] = ()
+    slurm: bool = False  # with Slurm's commands (slurm_commands.py)
 
     @property
     def inside(self) -> tuple[Mount, ...]:
@@ -103,6 +105,12 @@ def _key(request: ContainerRequest, step_id: int) -> str:
     return request.image.text
 
 
+def _slurm(request: ContainerRequest, config: Config, step_id: int, terminal: bool) -> bool:
+    if request.slurm is not None:
+        return request.slurm
+    return config.slurm_commands and (step_id in (BATCH_STEP, INTERACTIVE_STEP) or terminal)
+
+
 def _refuse_multi_prog(request: ContainerRequest, config: Config, argv: tuple[str, ...]) -> None:
     """Slurm keeps the programs of --multi-prog where no plugin reaches them."""
     lines = [line.split() for line in "".join(argv[1:2]).splitlines() if line[:1] not in ("", "#")]
@@ -122,8 +130,9 @@ def decide(
     cwd: str,
     step_id: int,
     argv: tuple[str, ...],
+    terminal: bool = False,
 ) -> ContainerSpec:
-    """The specification of a step's container."""
+    """The specification of a step's container; terminal: of srun --pty."""
     if account.uid == NOBODY:
         raise PolicyError(
             f"uid {NOBODY}: the first processes of containers run as that user, so it cannot have "
@@ -142,7 +151,7 @@ def decide(
         + _batch_script(step_id, argv),
         user_mounts=request.mounts,
         workdir=request.workdir,
-        cwd=cwd,
+        cwd=request.directory or cwd,
         own_root=own_root,
         read_only_root=not own_root or request.writable is False,
         pull="never" if local else request.pull or config.pull,
@@ -153,4 +162,5 @@ def decide(
         wishes=Wishes(request.env_keep, request.env_set),
         env_file=request.env_file,
         unshare=request.unshare,
+        slurm=_slurm(request, config, step_id, terminal),
     )

@@ -7,6 +7,7 @@
         KEY.json                    the record of a running container
         KEY/passwd, KEY/group       what tasks mount over the image's own
         roots/NAME                  the directories of the job's writable roots
+        steps/, ended               of steps that started and ended (audit.py)
         step-ID                     what is to be done when that step ends
         shown, KEY.steps            what its owner may see of all this (shown.py)
     /run/socker/pulls/NN.lock       held while an image is pulled or imported; 256 of them

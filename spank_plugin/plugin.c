@@ -31,14 +31,12 @@
 
 SPANK_PLUGIN(socker, 1);
 
-/* Where a node keeps the state of jobs that used a container; root's alone. */
-#define STATE_DIRECTORY "/run/socker"
-
 static bool wanted;		/* the step asked for a container */
 static bool can_join;		/* the task kept its capabilities */
 static struct hook hook = HOOK_NONE;
 static struct hook_config config;
 static size_t task_count, tasks_ended;
+static int worst_status;	/* of the step's tasks on this node, as shells say it */
 static pid_t loaded_in;		/* the process that keeps our state */
 
 int slurm_spank_init(spank_t sp, int ac, char **av)
@@ -208,22 +206,15 @@ static void tell_step(const char *text)
 	say("%s", text);
 }
 
-/* The hook of step_start left a file when something is to be done at the end. */
-static bool step_has_end(const struct step_request *request)
-{
-	char path[512];
-	int length = snprintf(path, sizeof(path), "%s/%s/%u/step-%u", STATE_DIRECTORY,
-			      request->node, request->job_id, request->step_id);
-
-	return length > 0 && (size_t)length < sizeof(path) && access(path, F_OK) == 0;
-}
-
 static void run_step_end(spank_t sp)
 {
 	struct step_request request;
 	struct plan none = PLAN_EMPTY;
 
-	if (step_fill_step(sp, &request) || !step_has_end(&request))
+	if (step_fill_step(sp, &request))
+		return;
+	job_note_end(&request, worst_status);
+	if (!job_step_has_end(&request))
 		return;
 	request.hook = SOCKER_STEP_END;
 	request.options = options_collect();
@@ -242,7 +233,10 @@ int slurm_spank_task_exit(spank_t sp, int ac, char **av)
 {
 	(void)ac;
 	(void)av;
-	if (!wanted || ++tasks_ended != task_count)
+	if (!wanted)
+		return 0;
+	worst_status = step_worse_status(sp, worst_status);
+	if (++tasks_ended != task_count)
 		return 0;
 	hook_end(&hook);
 	run_step_end(sp);
@@ -257,15 +251,6 @@ int slurm_spank_exit(spank_t sp, int ac, char **av)
 	if (wanted)
 		hook_end(&hook);
 	return 0;
-}
-
-static bool job_used_us(const struct step_request *request)
-{
-	char path[512];
-	int length = snprintf(path, sizeof(path), "%s/%s/%u", STATE_DIRECTORY,
-			      request->node, request->job_id);
-
-	return length > 0 && (size_t)length < sizeof(path) && access(path, F_OK) == 0;
 }
 
 static void tell_log(const char *text)

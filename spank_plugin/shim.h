@@ -132,6 +132,18 @@ char **step_environment(spank_t sp);
 char **step_command(spank_t sp);
 int step_apply_environment(spank_t sp, const struct words *changes);
 
+/* Of the task that has ended, as shells say it, or the other if that is higher. */
+int step_worse_status(spank_t sp, int other);
+
+/* job_files.c */
+
+/* Where a node keeps the state of jobs that used a container; root's alone. */
+#define STATE_DIRECTORY "/run/socker"
+
+bool job_used_us(const struct step_request *request);
+bool job_step_has_end(const struct step_request *request);
+void job_note_end(const struct step_request *request, int status);
+
 /* prolog.c: the site's TaskProlog, on the node */
 
 /* Before the join; its variables and removals are added to changes. */

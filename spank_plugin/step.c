@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "shim.h"
@@ -81,6 +82,16 @@ int step_task_index(spank_t sp, size_t *index)
 		return -1;
 	*index = (size_t)task;
 	return 0;
+}
+
+int step_worse_status(spank_t sp, int other)
+{
+	int status, shown;
+
+	if (spank_get_item(sp, S_TASK_EXIT_STATUS, &status) != ESPANK_SUCCESS)
+		return other;
+	shown = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	return shown > other ? shown : other;
 }
 
 /* Slurm's own array: an exchanged word is what Slurm sends or executes. */

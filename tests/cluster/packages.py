@@ -20,6 +20,7 @@ NEEDED = [
     "libslurm-dev",
     "make",
     "munge",
+    "musl-tools",  # programs of images with another C library
     "procps",
     "python3-dev",
     "python3-venv",

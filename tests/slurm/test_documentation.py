@@ -1,4 +1,4 @@
-"""The examples of docs/user/options.md, as they stand there."""
+"""The examples of docs/user, as they stand there."""
 
 import re
 from pathlib import Path
@@ -6,19 +6,21 @@ from pathlib import Path
 import pytest
 from conftest import REGISTRY
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/user/options.md"
+PAGES = sorted((Path(__file__).resolve().parents[2] / "docs/user").glob("*.md"))
 IMAGES = re.compile(r"(?<![\w/.-])(debian:bookworm|busybox:\w+)")
 
 
 def examples():
-    """(heading, [(command, expected output), ...]) of each console block."""
-    heading = ""
-    for part in re.split(r"(?m)^(#+ .*|```console\n(?:.|\n)*?\n```)$", PAGE.read_text()):
-        if part.startswith("#"):
-            heading = part.lstrip("# ")
-        elif part.startswith("```console"):
-            steps = re.split(r"(?m)^\$ ", part.removeprefix("```console\n").removesuffix("```"))
-            yield pytest.param([s.partition("\n")[::2] for s in steps if s.strip()], id=heading)
+    """(page and heading, [(command, expected output), ...]) of each console block."""
+    for page in PAGES:
+        heading = ""
+        for part in re.split(r"(?m)^(#+ .*|```console\n(?:.|\n)*?\n```)$", page.read_text()):
+            if part.startswith("#"):
+                heading = part.lstrip("# ")
+            elif part.startswith("```console"):
+                steps = re.split(r"(?m)^\$ ", part.removeprefix("```console\n").removesuffix("```"))
+                commands = [step.partition("\n")[::2] for step in steps if step.strip()]
+                yield pytest.param(commands, id=f"{page.stem}: {heading}")
 
 
 @pytest.fixture

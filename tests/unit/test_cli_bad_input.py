@@ -13,15 +13,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pycontrol import cli, plugstack
+from pycontrol import cli
 from tests.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = """
 import os, sys
 from pathlib import Path
-from pycontrol import plugstack
+from pycontrol import config, plugstack
 plugstack.PATH, uid = Path(sys.argv[1]), int(sys.argv[2])
+config.DEFAULT_FILE = Path("/nonexistent/socker.toml")
 os.geteuid = lambda: uid
 sys.argv[:3] = ["socker"]
 from pycontrol import cli
@@ -71,7 +72,6 @@ def refused(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "geteuid", lambda: ALICE)
-    monkeypatch.setattr(plugstack, "PATH", tmp_path / "plugstack.conf")
     return run
 
 

@@ -19,7 +19,9 @@ COMMAND = f"""#!{sys.executable}
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 sys.argv[0] = "socker"
-from pycontrol import cli, cli_shows
+from pathlib import Path
+from pycontrol import cli, cli_shows, config, plugstack
+config.DEFAULT_FILE = plugstack.PATH = Path("/nonexistent/file")
 cli_shows.authorised = lambda settings: {LIST!r}
 cli.main()
 """

@@ -66,7 +66,7 @@ if "_SOCKER_COMPLETE" in os.environ:  # the shell asks
     from pycontrol import completion  # noqa: F401 (it makes itself known to click)
 
 
-@main.command("install")
+@main.command("install", short_help="Put the plugin in place.")
 @click.option("--enable", is_flag=True, help="Write the plugstack line without its comment mark.")
 @DIRECTORY_OPTION
 @PLUGSTACK_OPTION
@@ -101,7 +101,7 @@ def uninstall_command(directory: Path, path: Path) -> None:
     install.uninstall(directory, path, click.echo)
 
 
-@main.command("config")
+@main.command("config", short_help="Print each setting and where it came from.")
 @PLUGSTACK_OPTION
 def config_command(path: Path) -> None:
     """Print each setting, its value, and where the value came from.
@@ -127,7 +127,7 @@ def _arguments(path: Path) -> tuple[str, ...]:
     return line.arguments if line else ()
 
 
-@main.command("check")
+@main.command("check", short_help="Tell what this node lacks.")
 @PLUGSTACK_OPTION
 def check_command(path: Path) -> int:
     """Tell what this node lacks: a line each, ok, warning or error with the fix.

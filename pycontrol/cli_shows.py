@@ -37,7 +37,7 @@ def authorised(settings: config.Config) -> tuple[str, ...] | None:
     return None
 
 
-@click.command("images")
+@click.command("images", short_help="List the images that you may run and the node has.")
 @JSON_OPTION
 def images_command(as_json: bool) -> None:
     """List the images that you may run, and which of them this node has.
@@ -83,7 +83,7 @@ def _images_as_json(found: list[PresentImage], allowed: Sequence[str] | None) ->
     return answer | {"present": tables.as_json(found)}
 
 
-@click.command("ps")
+@click.command("ps", short_help="List your containers on this node.")
 @JSON_OPTION
 @cli_group.VERBOSE_OPTION
 def ps_command(as_json: bool) -> None:

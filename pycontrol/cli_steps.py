@@ -18,8 +18,6 @@ from pycontrol import askslurm, cli_group, config, explain, identity, runstep
 from pycontrol.errors import EngineError, NodeError, UserError, printable
 from pycontrol.image import Image, Reference
 
-MOST_TASKS = 2**31 - 1  # that srun can read
-
 
 def become(argv: list[str], environ: dict[str, str]) -> None:
     """Execute srun in this process's place: from here on all is its own."""
@@ -52,7 +50,11 @@ def _complete_pull(context: click.Context, parameter: click.Parameter, incomplet
     return completion.images(incomplete)
 
 
-@click.command("run", context_settings={"allow_interspersed_args": False})
+@click.command(
+    "run",
+    short_help="Run a command in an image.",
+    context_settings={"allow_interspersed_args": False},
+)
 @cli_group.VERBOSE_OPTION
 @click.option(
     "-e", "--env", multiple=True, metavar="NAME[=VAL]",
@@ -63,7 +65,7 @@ def _complete_pull(context: click.Context, parameter: click.Parameter, incomplet
     help="Show a file or directory of the node inside; as in --container-mounts.",
 )  # fmt: skip
 @click.option("-w", "--workdir", metavar="DIR", help="Start in this directory of the image.")
-@click.option("-n", "--ntasks", "tasks", type=click.IntRange(1, MOST_TASKS), metavar="N",
+@click.option("-n", "--ntasks", "tasks", type=click.IntRange(min=1), metavar="N",
               help="How many tasks; 1 if nothing else is said.")  # fmt: skip
 @click.argument(
     "words", nargs=-1, type=click.UNPROCESSED, metavar="[-- SRUN-OPTIONS] IMAGE COMMAND...",
@@ -91,7 +93,7 @@ def run_command(env, mounts, workdir, tasks, words) -> None:
     become(runstep.run_argv(run, place), runstep.run_environ(run, place))
 
 
-@click.command("pull")
+@click.command("pull", short_help="Bring an image to all nodes of this allocation.")
 @cli_group.VERBOSE_OPTION
 @click.argument("image", shell_complete=_complete_pull)
 def pull_command(image: str) -> int | None:
@@ -115,14 +117,16 @@ def pull_command(image: str) -> int | None:
 
         argv = runstep.pull_argv(image, place, launcher, bars=True)
         with starting_srun():
-            return pullbars.pull(argv, environ, job_nodes(place))
+            return pullbars.pull(argv, environ, node_names(place))
     return become(runstep.pull_argv(image, place, launcher), environ)
 
 
-def job_nodes(place: runstep.Place) -> list[str]:
-    """In the order in which Slurm numbers one task on each."""
-    names = place.environ.get("SLURM_JOB_NODELIST", "")
-    return askslurm.ask("scontrol", "show", "hostnames", names).split()
+def node_names(place: runstep.Place) -> list[str]:
+    """The job's, in the order in which Slurm numbers one task on each."""
+    names: list[str] = []
+    for nodes in runstep.job_nodes(place.environ):
+        names += askslurm.ask("scontrol", "show", "hostnames", nodes).split()
+    return names
 
 
 class LeadingOptions(click.Command):
@@ -136,7 +140,9 @@ class LeadingOptions(click.Command):
         return super().parse_args(ctx, [*args[:count], "--", *args[count:]])
 
 
-@click.command("explain", cls=LeadingOptions)
+@click.command(
+    "explain", short_help="Show what an srun would do, and run nothing.", cls=LeadingOptions
+)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.argument(
     "words", nargs=-1, type=click.UNPROCESSED, metavar="[srun] SRUN-OPTIONS... [COMMAND...]"

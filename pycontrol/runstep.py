@@ -14,6 +14,7 @@ from pycontrol import environment, image, mounts, srunline
 from pycontrol.errors import UserError
 from pycontrol.srunline import Line
 
+MOST_TASKS = 2**31 - 1
 NO_OPTIONS = Line((), (), ())
 # Who says one of these has said how many tasks there are.
 _COUNTS = {"ntasks", "nodes", "ntasks-per-node", "ntasks-per-gpu", "ntasks-per-tres"}
@@ -68,6 +69,10 @@ def parse_run(words: Sequence[str], place: Place, **wishes) -> Run:
         )
     if name != "none":
         image.parse_reference(name, place.cwd, "run")
+    if (wishes.get("tasks") or 1) > MOST_TASKS:
+        raise UserError(
+            f"run: -n {wishes['tasks']}: srun cannot count so far: give a smaller number"
+        )
     return Run(name, tuple(command), Line(line.words, line.options, ()), **wishes)
 
 
@@ -181,26 +186,51 @@ def pull_argv(name: str, place: Place, launcher: str, bars: bool = False) -> lis
     reference = image.parse_reference(name, place.cwd, "pull")
     if reference.source == "engine":
         raise UserError(f"pull: {name}: dockerd:// is never pulled: leave that part out")
-    nodes = place.environ.get("SLURM_JOB_NUM_NODES", "")
-    if not place.in_job or not nodes.isdecimal():
+    components = job_components(place.environ)
+    if not place.in_job or not components:
         raise UserError(
             "pull: no allocation: images are pulled on a job's nodes: use it in a batch script "
             f"or in salloc: salloc -N1 socker pull {name}"
         )
-    argv = [
-        "srun", "--overlap", "--mem=0",
-        f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1",
-        "--label", "--input=none", "--quit-on-interrupt",
-    ]  # fmt: skip
-    if bars:
-        argv.append(f"--export=ALL,{PROGRESS}")
-    argv.append(place.option("container-image", name))
+    containers = [place.option("container-image", name)]
     if reference.source == "registry":
-        argv.append(place.option("container-pull", "always"))
-    argv.append(place.option("container-mounts", f"{launcher}:{PULLED}"))
-    argv.append(place.option("container-workdir", "/"))
-    argv.append(f"--{place.prefix}no-container-entrypoint")  # nothing of the image is executed
-    return [*argv, "--", PULLED]
+        containers.append(place.option("container-pull", "always"))
+    containers.append(place.option("container-mounts", f"{launcher}:{PULLED}"))
+    containers.append(place.option("container-workdir", "/"))
+    # Nothing of the image is executed.
+    containers.append(f"--{place.prefix}no-container-entrypoint")
+    argv = ["srun"]
+    for group, nodes in enumerate(components):
+        # The components of a heterogeneous job share their container options.
+        argv += [":"] if group else []
+        argv += [f"--het-group={group}"] if len(components) > 1 else []
+        argv += _a_task_a_node(nodes, bars)
+        argv += [] if group else containers
+        argv += ["--", PULLED]
+    return argv
+
+
+def _a_task_a_node(nodes: int, bars: bool) -> list[str]:
+    argv = ["--overlap", "--mem=0", f"--nodes={nodes}", f"--ntasks={nodes}"]
+    argv += ["--ntasks-per-node=1", "--label", "--input=none", "--quit-on-interrupt"]
+    return [*argv, f"--export=ALL,{PROGRESS}"] if bars else argv
+
+
+def job_components(environ: Mapping[str, str]) -> list[int]:
+    """How many nodes each component of the job has; one component but in heterogeneous jobs."""
+    return [int(n) for n in _of_components("SLURM_JOB_NUM_NODES", environ) if n.isdecimal()]
+
+
+def job_nodes(environ: Mapping[str, str]) -> list[str]:
+    """Their nodes, as Slurm writes lists of them."""
+    return _of_components("SLURM_JOB_NODELIST", environ)
+
+
+def _of_components(name: str, environ: Mapping[str, str]) -> list[str]:
+    size = environ.get("SLURM_HET_SIZE", "")
+    groups = range(int(size)) if size.isdecimal() else ()
+    names = [f"{name}_HET_GROUP_{group}" for group in groups] or [name]
+    return [environ[name] for name in names if name in environ]
 
 
 def without_job_options(environ: Mapping[str, str]) -> dict[str, str]:

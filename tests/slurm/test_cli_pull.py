@@ -140,7 +140,18 @@ def test_lines_with_v(alice, slow):
     assert "ms" in terminal.text
 
 
-def test_what_was_pulled_is_used(alice, slow):
+def test_all_nodes_of_a_heterogeneous_job(alice):
+    command = f"{SOCKER} pull {BUSYBOX}; echo status $?"
+    argv = alice.command("salloc", "-Q", "-N1", ":", "-N2", "bash", "-c", command)
+    terminal = Terminal(*argv, env=alice.environment({"TERM": "xterm"}), cwd=alice.home)
+    assert terminal.end() == 0
+    lines = terminal.lines()
+    assert lines[-1] == "status 0"
+    assert all(x.rstrip().endswith("ready") for x in lines[-4:-1])
+    assert len({x.split()[0] for x in lines[-4:-1]}) == 3
+
+
+def test_what_was_pulled_is_there(alice, slow):
     terminal = pull(alice, slow)
     assert terminal.end() == 0
     shown = read(SOCKER, "images")

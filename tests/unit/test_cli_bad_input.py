@@ -210,10 +210,10 @@ def test_no_squeue_in_the_path(socker):
 
 def test_no_scontrol_in_the_path(tmp_path):
     """Which `socker pull` asks for the names of the nodes, on a terminal."""
-    environ = {"SLURM_JOB_ID": "7", "SLURM_JOB_NUM_NODES": "1", "TERM": "xterm"}
+    environ = {"SLURM_JOB_ID": "7", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_NODELIST": "n1"}
     terminal = Terminal(
         sys.executable, "-c", COMMAND, str(tmp_path / "none"), str(ALICE), "pull", IMAGE,
-        env=environ | {"PATH": "/nonexistent", "PYTHONPATH": str(ROOT)},
+        env=environ | {"PATH": "/nonexistent", "PYTHONPATH": str(ROOT), "TERM": "xterm"},
     )  # fmt: skip
     assert terminal.end() == 2
     assert terminal.lines() == ["socker: scontrol: not in PATH: use a host of the cluster"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -79,7 +78,7 @@ def _all_images(allowed: Sequence[str] | None) -> list[PresentImage]:
 
 
 def _images_as_json(found: list[PresentImage], allowed: Sequence[str] | None) -> dict:
-    answer = {"node": socket.gethostname(), "allowed": "all" if allowed is None else list(allowed)}
+    answer = {"node": os.uname().nodename, "allowed": "all" if allowed is None else list(allowed)}
     return answer | {"present": tables.as_json(found)}
 
 
@@ -105,7 +104,7 @@ def ps_command(as_json: bool) -> None:
     tables.show(heads, tables.container_rows(found), cli_group.is_drawn_on(sys.stdout))
     if not found:
         whose = "" if os.geteuid() == 0 else "of yours "
-        click.echo(f"socker: no container {whose}is on {socket.gethostname()}", err=True)
+        click.echo(f"socker: no container {whose}is on {os.uname().nodename}", err=True)
 
 
 def _everybodys() -> list[PresentContainer]:

@@ -29,7 +29,7 @@ from pycontrol.policy import ContainerSpec
 from pycontrol.state import JobState, Record
 
 FOLDER, LISTED, CONTAINERS = "images", "listed", "shown"
-MOST_IMAGES = 200  # of one user on a node; the one not used for longest goes
+MOST_IMAGES = 50  # of one user on a node; the one not used for longest goes
 LOCK_WAIT = 5  # seconds
 HARMLESS = (OSError, NodeError, ValueError, LookupError, TypeError)
 # slurm.h: SLURM_BATCH_SCRIPT, SLURM_INTERACTIVE_STEP; as squeue names them.

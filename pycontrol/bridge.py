@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import json
 import signal
 import socket
 import sys
@@ -62,6 +63,7 @@ class Channel:
         for task in self._tasks:
             task.settimeout(SEND_TIMEOUT)
         self._records = 0
+        self.bars = False  # lines are for `socker pull`, which draws bars of them (pullbars.py)
 
     def _send(self, kind: str, *fields: str) -> None:
         payload = b"\0".join(field.encode(errors="surrogateescape") for field in fields)
@@ -84,6 +86,10 @@ class Channel:
     def tell(self, text: str) -> None:
         """Show the user a line."""
         self._send("T", printable(text))
+
+    def report(self, doing: str, note: str = "", done: int = 0, total: int = 0) -> None:
+        """The same for a program that draws a bar."""
+        self.tell(json.dumps({"doing": doing, "note": note, "done": done, "total": total}))
 
     def log(self, text: str) -> None:
         """Write a line to the node's log (slurmd's), when the step ends."""

@@ -187,7 +187,7 @@ def parse_file(text: str, where: str) -> dict[str, bool | int | str]:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise NodeError(f"{where}: it is not valid TOML: {error}") from error
+        raise NodeError(f"{where}: it is not valid TOML: {error}: correct it") from error
     return {name: _checked(name, value, where) for name, value in table.items()}
 
 
@@ -212,10 +212,12 @@ def load(arguments: Iterable[str] = ()) -> Loaded:
         from_file = parse_file(trusted.read(path), str(path))
     except FileNotFoundError:
         if "config" in given:
-            raise NodeError(f"{path}: plugstack.conf names this file, but there is none") from None
+            raise NodeError(
+                f"{path}: plugstack.conf names this file, but there is none: make it"
+            ) from None
         from_file = {}
     except OSError as error:
-        raise NodeError(f"{path}: {error.strerror}") from error
+        raise NodeError(f"{path}: {error.strerror}: tell the admin") from error
     values |= from_file
     origin |= dict.fromkeys(from_file, str(path))
     for name, text in given.items():

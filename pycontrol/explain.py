@@ -7,6 +7,7 @@ Runs as the caller.  The same parser and the same policy as on the node
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
@@ -145,10 +146,11 @@ def lines(found: Explanation) -> Iterator[str]:
     yield "request"
     for name, value in found.options.items():
         yield f"  --{name}" + (f"={value}" if value else "")
-    yield f"  command: {' '.join(found.command) or '(none given)'}"
+    yield f"  command: {shlex.join(found.command) or '(none given)'}"
     if not found.spec:
         why = "--container-image=none" if found.options else "no container option"
-        yield f"decision\n  {why}: the command runs on the node itself"
+        yield "decision"
+        yield f"  {why}: the command runs on the node itself"
         return
     yield from _decision(found.spec)
     yield from _plan(found)

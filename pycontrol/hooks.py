@@ -40,6 +40,7 @@ def step_start(facts: StepFacts, channel: Channel) -> None:
             lifecycle.keep(spec, facts, entered)
             plan.send(channel, facts, spec, record, settings, wishes, entered)
         stages.done("plan for the tasks")
+        stages.ready()
 
 
 def step_end(facts: StepFacts, channel: Channel) -> None:

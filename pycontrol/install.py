@@ -13,10 +13,9 @@ from pathlib import Path
 
 from pycontrol import slurm_commands
 from pycontrol.errors import NodeError
+from pycontrol.plugstack import LIBRARY_DIRECTORY
 from spank_plugin import BUILT
 
-LIBRARY_DIRECTORY = Path("/usr/lib/socker")
-PLUGSTACK = Path("/etc/slurm/plugstack.conf")
 BEGIN = "# socker: begin (written by `socker install`, removed by `socker uninstall`)"
 END = "# socker: end"
 

@@ -9,6 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pycontrol.errors import NodeError
+
+PATH = Path("/etc/slurm/plugstack.conf")
+LIBRARY_DIRECTORY = Path("/usr/lib/socker")  # of the plugin that the line names
 DEEPEST_INCLUDE = 8
 
 
@@ -20,9 +24,12 @@ class Line:
     arguments: tuple[str, ...]
 
 
-def parse_line(text: str) -> list[str]:
+def parse_line(text: str, path: Path) -> list[str]:
     """The words of a line; none for a comment or an empty line."""
-    return shlex.split(text, comments=True)
+    try:
+        return shlex.split(text, comments=True)
+    except ValueError as error:
+        raise NodeError(f"{path}: {text.strip()}: {error}: correct the line") from error
 
 
 def lines(path: Path, depth: int = 0) -> Iterator[tuple[Path, Line]]:
@@ -30,7 +37,7 @@ def lines(path: Path, depth: int = 0) -> Iterator[tuple[Path, Line]]:
     if not path.is_file() or depth > DEEPEST_INCLUDE:
         return
     for text in path.read_text(errors="replace").splitlines():
-        words = parse_line(text)
+        words = parse_line(text, path)
         if words[:1] == ["include"] and len(words) > 1:
             for included in sorted(glob.glob(os.path.join(path.parent, words[1]))):
                 yield from lines(Path(included), depth + 1)

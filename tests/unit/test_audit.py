@@ -61,6 +61,15 @@ def test_an_end_that_nobody_saw(facts):
     assert lines(facts)[1]["status"] is None
 
 
+def test_damaged_records_do_not_stop_the_epilog(facts):
+    start(facts)
+    job, log = JobState(facts.state_root, "n1", 7), Log()
+    (job.folder / "steps" / "4.new").write_text("half")
+    (job.folder / "ended").write_text("3 0")
+    audit.end_job(facts, job, log)
+    assert "its end is lost" in log.lines[0]
+
+
 @pytest.mark.parametrize(
     ("error", "event", "reason"),
     [

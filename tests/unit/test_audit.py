@@ -27,7 +27,10 @@ def facts(tmp_path, monkeypatch):
     JobState(tmp_path, "n1", 7).make([])
     settings = Config(audit_log=f"{tmp_path}/audit", audit_syslog=False)
     monkeypatch.setattr(audit, "settings_of", lambda facts: settings)
-    return StepFacts(7, 1001, "n1", tmp_path, (), 3, 0, 100, (), "/", {}, ("true",), ())
+    of_job = {"job_id": 7, "uid": 1001, "node": "n1", "state_root": tmp_path, "plugin_args": ()}
+    of_step = {"step_id": 3, "node_index": 0, "local_tasks": 1, "gid": 100, "groups": ()}
+    slurms = {"cwd": "/", "tmp_fs": "/tmp", "pmix_server": "", "env": {}}
+    return StepFacts(**of_job, **of_step, **slurms, argv=("true",), options=())
 
 
 def config(facts) -> Config:

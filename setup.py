@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
 class BuildWithPlugin(build_py):
-    """Adds spank_plugin/built/{socker.so,socker_python.so,pause,launch} to the package."""
+    """Adds spank_plugin/built/* to the package."""
 
     def run(self):
         super().run()

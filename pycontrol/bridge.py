@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import json
 import signal
 import socket
 import sys
@@ -19,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pycontrol.errors import JobEnded, SockerError
+from pycontrol.errors import JobEnded, SockerError, printable
 
 ABI = 3
 STEP_START = 1
@@ -27,7 +28,6 @@ JOB_EPILOG = 2
 STEP_END = 3
 
 SEND_TIMEOUT = 5  # seconds that a task may take to make room for a record
-LONGEST_TEXT = 4096  # characters of a line for the user
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,6 @@ class StepFacts(JobFacts):
     options: tuple[tuple[str, str], ...]
 
 
-def printable(text: str) -> str:
-    """A line of bounded length without control characters: texts quote registries."""
-    line = text[:LONGEST_TEXT].replace("\n", " ")
-    return "".join(c if c.isprintable() else "?" for c in line)
-
-
 class Channel:
     """Sends each record to every task of the step; one that has ended is left out."""
 
@@ -72,6 +66,7 @@ class Channel:
         for task in self._tasks:
             task.settimeout(SEND_TIMEOUT)
         self._records = 0
+        self.bars = False  # lines are for `socker pull`, which draws bars of them (pullbars.py)
 
     def _send(self, kind: str, *fields: str) -> None:
         payload = b"\0".join(field.encode(errors="surrogateescape") for field in fields)
@@ -94,6 +89,10 @@ class Channel:
     def tell(self, text: str) -> None:
         """Show the user a line."""
         self._send("T", printable(text))
+
+    def report(self, doing: str, note: str = "", done: int = 0, total: int = 0) -> None:
+        """The same for a program that draws a bar."""
+        self.tell(json.dumps({"doing": doing, "note": note, "done": done, "total": total}))
 
     def log(self, text: str) -> None:
         """Write a line to the node's log (slurmd's), when the step ends."""

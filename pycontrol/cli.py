@@ -1,27 +1,30 @@
-"""The `socker` command; here those for admins: install, uninstall, check, config."""
+"""The `socker` command; here those for admins: install, uninstall, check, config.
+
+What only one command needs is imported there: `socker run` must become srun at once.
+"""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
-from pycontrol import __version__, check, cli_shows, cli_steps, config, install, plugstack
-from pycontrol.cli_group import Commands
+from pycontrol import __version__, cli_group, cli_shows, cli_steps, plugstack
+from pycontrol.errors import NodeError, UserError
 
 PLUGSTACK_OPTION = click.option(
     "--plugstack",
-    type=click.Path(path_type=Path),
-    default=install.PLUGSTACK,
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=plugstack.PATH,
     show_default=True,
     help="Slurm's plugstack.conf.",
 )
 DIRECTORY_OPTION = click.option(
     "--directory",
-    type=click.Path(path_type=Path),
-    default=install.LIBRARY_DIRECTORY,
+    type=click.Path(file_okay=False, path_type=Path),
+    default=plugstack.LIBRARY_DIRECTORY,
     show_default=True,
     help="Where the plugin and pause are.",
 )
@@ -29,12 +32,16 @@ DIRECTORY_OPTION = click.option(
 
 def _need_root(command: str) -> None:
     if os.geteuid() != 0:
-        click.echo(f"socker: {command} changes the node: run it as root", err=True)
-        sys.exit(2)
+        raise UserError(f"{command}: it changes the node: run it as root")
 
 
-@click.group("socker", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    "socker",
+    cls=cli_group.Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="socker")
+@cli_group.VERBOSE_OPTION
 def main() -> None:
     """Docker containers as Slurm job steps.
 
@@ -55,30 +62,59 @@ for command in (
     main.add_command(command)
 
 
-@main.command("install")
+if "_SOCKER_COMPLETE" in os.environ:  # the shell asks
+    from pycontrol import completion  # noqa: F401 (it makes itself known to click)
+
+
+@main.command("install", short_help="Put the plugin in place.")
 @click.option("--enable", is_flag=True, help="Write the plugstack line without its comment mark.")
 @DIRECTORY_OPTION
 @PLUGSTACK_OPTION
-def install_command(enable: bool, directory: Path, plugstack: Path) -> None:
-    """Put the plugin, pause and a plugstack.conf line in place."""
+def install_command(enable: bool, directory: Path, path: Path) -> None:
+    """Put the plugin, pause and a plugstack.conf line in place.
+
+    \b
+      socker install
+      socker install --enable --plugstack=/etc/slurm/plugstack.conf.d/socker.conf
+
+    To be repeated after each upgrade of socker or Slurm. A line that is enabled
+    stays enabled.
+    """
+    from pycontrol import install
+
     _need_root("install")
-    install.install(directory, plugstack, enable, click.echo)
+    install.install(directory, path, enable, click.echo)
 
 
 @main.command("uninstall")
 @DIRECTORY_OPTION
 @PLUGSTACK_OPTION
-def uninstall_command(directory: Path, plugstack: Path) -> None:
-    """Undo `socker install`."""
+def uninstall_command(directory: Path, path: Path) -> None:
+    """Undo `socker install`.
+
+    \b
+      socker uninstall
+    """
+    from pycontrol import install
+
     _need_root("uninstall")
-    install.uninstall(directory, plugstack, click.echo)
+    install.uninstall(directory, path, click.echo)
 
 
-@main.command("config")
+@main.command("config", short_help="Print each setting and where it came from.")
 @PLUGSTACK_OPTION
-def config_command(plugstack: Path) -> None:
-    """Print each setting, its value, and where the value came from."""
-    loaded = config.load(_arguments(plugstack))
+def config_command(path: Path) -> None:
+    """Print each setting, its value, and where the value came from.
+
+    \b
+      socker config
+      socker config | grep -v '(default)$'
+    """
+    from pycontrol import config
+
+    if path != plugstack.PATH and not path.exists():
+        raise NodeError(f"config: {path}: no such file: check the path")
+    loaded = config.load(_arguments(path))
     width = max(map(len, config.FIELDS))
     for name in config.FIELDS:
         value = getattr(loaded.config, name)
@@ -91,15 +127,21 @@ def _arguments(path: Path) -> tuple[str, ...]:
     return line.arguments if line else ()
 
 
-@main.command("check")
+@main.command("check", short_help="Tell what this node lacks.")
 @PLUGSTACK_OPTION
-def check_command(plugstack: Path) -> None:
+def check_command(path: Path) -> int:
     """Tell what this node lacks: a line each, ok, warning or error with the fix.
+
+    \b
+      socker check
+      socker check | grep -v ^ok
 
     Ends with status 1 when there is an error.
     """
+    from pycontrol import check
+
     worst = 0
-    for finding in check.run(plugstack):
+    for finding in check.run(path):
         click.echo(finding.line())
         worst = max(worst, finding.level)
-    sys.exit(1 if worst == check.ERROR else 0)
+    return 1 if worst == check.ERROR else 0

@@ -1,6 +1,6 @@
 """The `socker` commands that list: images, ps.
 
-Root asks the engine.  For users each says what can be known without it.
+Root asks the engine.  Users see what the hooks have written down for them.
 """
 
 from __future__ import annotations
@@ -8,20 +8,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 
 import click
 
-from pycontrol import cli_group, identity, present
+from pycontrol import askslurm, cli_group, config, present, tables
 from pycontrol.errors import NodeError
+from pycontrol.present import PresentContainer, PresentImage
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 NO_LIST = "every image is allowed here: this site has no list of images"
-ASK_ROOT = (
-    "which images a node has, only root can ask its engine; to try one: "
-    "srun --container-image=IMAGE --container-pull=never true"
-)
+OTHERS = "those that only others have run here, root alone can see"
 
 
 @contextlib.contextmanager
@@ -33,73 +31,104 @@ def engine() -> Iterator:
         yield found
 
 
-@click.command("images")
+def authorised(settings: config.Config) -> tuple[str, ...] | None:
+    """The site's list of images; None: it has none, and allows every image."""
+    return None
+
+
+@click.command("images", short_help="List the images that you may run and the node has.")
 @JSON_OPTION
 def images_command(as_json: bool) -> None:
-    """List the images that you may run here; for root also those that this node has.
+    """List the images that you may run, and which of them this node has.
 
     \b
       socker images
       socker images --json
+      srun --overlap --jobid=JOB --container-image=none socker images
+
+    Root sees all that the engine has. Others see the images that they have run on
+    this node since it booted, and of the site's list, if there is one, those that
+    are here.
     """
-    found = None
-    if os.geteuid() == 0:
-        with engine() as asked:
-            found = present.images_of(asked.images())
+    allowed = authorised(cli_group.settings())
+    is_root = os.geteuid() == 0
+    found = _all_images(allowed) if is_root else present.own_images(os.getuid())
+    if not is_root and allowed is not None:
+        found = [image for image in found if image.image in allowed]
     if as_json:
-        images = None if found is None else present.as_json(found)
-        answer = {"node": socket.gethostname(), "allowed": "all", "present": images}
-        click.echo(json.dumps(answer | ({"note": ASK_ROOT} if found is None else {}), indent=2))
-    elif found is None:
-        click.echo(f"{NO_LIST}\n{ASK_ROOT}")
-    else:
-        click.echo(present.image_table(found))
-        click.echo(f"socker: {NO_LIST}", err=True)
+        click.echo(json.dumps(_images_as_json(found, allowed), indent=2))
+        return
+    here = {image.image for image in found}
+    absent = [name for name in allowed or () if name not in here]
+    heads = ("IMAGE", "DIGEST", "ID", "SIZE", "AGE" if is_root else "USED")
+    tables.show(heads, tables.image_rows(found, absent), cli_group.is_drawn_on(sys.stdout))
+    if allowed is None:
+        click.echo(f"socker: {NO_LIST}" + ("" if is_root else f"; {OTHERS}"), err=True)
 
 
-@click.command("ps")
+def _all_images(allowed: Sequence[str] | None) -> list[PresentImage]:
+    """What the engine has; and users learn what of the site's list is here."""
+    with engine() as asked:
+        found = present.images_of(asked.images())
+    if allowed is not None:
+        from pycontrol import shown
+
+        shown.listed(present.STATE, tables.as_json(i for i in found if i.image in allowed))
+    return found
+
+
+def _images_as_json(found: list[PresentImage], allowed: Sequence[str] | None) -> dict:
+    answer = {"node": os.uname().nodename, "allowed": "all" if allowed is None else list(allowed)}
+    return answer | {"present": tables.as_json(found)}
+
+
+@click.command("ps", short_help="List your containers on this node.")
 @JSON_OPTION
+@cli_group.VERBOSE_OPTION
 def ps_command(as_json: bool) -> None:
     """List the containers on this node: your own; for root everybody's.
 
     \b
       socker ps
+      socker ps --json
       srun --overlap --jobid=JOB --container-image=none socker ps
 
-    STEPS are the running steps of the container's job, on all its nodes. For
-    users, containers are seen on the nodes of a job only, one line for a job and
-    node, and without their images, which only root can know.
+    STEPS are the running steps in the container. A job's container waits for the
+    next step when none is. Containers are seen on the nodes of a job only.
     """
     found = _everybodys() if os.geteuid() == 0 else _own()
     if as_json:
-        click.echo(json.dumps(present.as_json(found), indent=2))
+        click.echo(json.dumps(tables.as_json(found), indent=2))
         return
-    click.echo(present.container_table(found))
-    if os.geteuid() != 0:
-        click.echo(
-            f"socker: shown are your running jobs that asked for a container on "
-            f"{socket.gethostname()}; images, only root can see",
-            err=True,
-        )
+    heads = ("JOB", "STEPS", "IMAGE", "NODE", "USER", "AGE")
+    tables.show(heads, tables.container_rows(found), cli_group.is_drawn_on(sys.stdout))
+    if not found:
+        whose = "" if os.geteuid() == 0 else "of yours "
+        click.echo(f"socker: no container {whose}is on {os.uname().nodename}", err=True)
 
 
-def _everybodys() -> list[present.PresentContainer]:
-    steps: dict[int, int] = {}
+def _everybodys() -> list[PresentContainer]:
+    running = None
     try:
-        steps = _steps()
+        running = _running()
     except NodeError as error:  # the engine is what root wants to see
-        click.echo(f"socker: {error}: steps are not counted", err=True)
+        click.echo(f"socker: {error}: steps are not shown", err=True)
     with engine() as asked:
-        return present.containers_of(asked.containers([present.JOB]), steps)
+        return present.containers_of(asked.containers([present.JOB]), running)
 
 
-def _own() -> list[present.PresentContainer]:
-    account = identity.look_up(os.getuid(), os.getgid(), ())
-    return present.own_containers(_steps(f"--user={account.name}"), account.uid)
+def _own() -> list[PresentContainer]:
+    return present.own_containers(_running("--me"), os.getuid())
 
 
-def _steps(*options: str) -> dict[int, int]:
-    """Running jobs, and how many steps each has."""
-    jobs = present.squeue(*options, "--states=running,completing,suspended", "--format=%i %A")
-    running = present.squeue(*options, "--steps", "--format=%i")
-    return present.count_steps(running, present.job_numbers(jobs))
+def _running(*options: str) -> dict[int, set[str]]:
+    """The running steps of each running job."""
+    jobs = _squeue(*options, "--states=running,completing,suspended", "--format=%i %A")
+    steps = _squeue(*options, "--steps", "--format=%i")
+    return present.running_steps(steps, present.job_numbers(jobs))
+
+
+def _squeue(*options: str) -> str:
+    argv = ("squeue", "--noheader", *options)
+    cli_group.show(argv)
+    return askslurm.ask(*argv)

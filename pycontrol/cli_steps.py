@@ -6,31 +6,56 @@ They run as the user and have no right of root's; run and pull become srun.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
-import shlex
+import sys
+from collections.abc import Iterator
 
 import click
 
-from pycontrol import cli_group, config, explain, identity, runstep
-from pycontrol.errors import EngineError, NodeError, UserError
+from pycontrol import askslurm, cli_group, config, explain, identity, runstep
+from pycontrol.errors import EngineError, NodeError, UserError, printable
 from pycontrol.image import Image, Reference
 
 
-def become(argv: list[str], environ: dict[str, str], show: bool = False) -> None:
+def become(argv: list[str], environ: dict[str, str]) -> None:
     """Execute srun in this process's place: from here on all is its own."""
-    if show:
-        click.echo(f"socker: {shlex.join(argv)}", err=True)
-    try:
+    cli_group.show(argv)
+    with starting_srun():
         os.execvpe(argv[0], argv, environ)
+
+
+@contextlib.contextmanager
+def starting_srun() -> Iterator[None]:
+    """Where it cannot be started, why."""
+    try:
+        yield
     except FileNotFoundError:
         raise NodeError("srun: not in PATH: use a host of the cluster") from None
     except OSError as error:
-        raise NodeError(f"srun: it cannot be started: {error.strerror}: tell the admin") from error
+        fix = "shorten the command line" if error.errno == errno.E2BIG else "tell the admin"
+        raise NodeError(f"srun: it cannot be started: {error.strerror}: {fix}") from error
 
 
-@click.command("run", context_settings={"allow_interspersed_args": False})
-@click.option("-v", "--verbose", is_flag=True, help="Show the srun and the stages of the set-up.")
+def _complete_run(context: click.Context, parameter: click.Parameter, incomplete: str) -> list:
+    from pycontrol import completion
+
+    return completion.image_or_command(context.params.get("words") or (), incomplete)
+
+
+def _complete_pull(context: click.Context, parameter: click.Parameter, incomplete: str) -> list:
+    from pycontrol import completion
+
+    return completion.images(incomplete)
+
+
+@click.command(
+    "run",
+    short_help="Run a command in an image.",
+    context_settings={"allow_interspersed_args": False},
+)
+@cli_group.VERBOSE_OPTION
 @click.option(
     "-e", "--env", multiple=True, metavar="NAME[=VAL]",
     help="Set a variable inside, or keep the job's whatever the image sets.",
@@ -43,9 +68,10 @@ def become(argv: list[str], environ: dict[str, str], show: bool = False) -> None
 @click.option("-n", "--ntasks", "tasks", type=click.IntRange(min=1), metavar="N",
               help="How many tasks; 1 if nothing else is said.")  # fmt: skip
 @click.argument(
-    "words", nargs=-1, type=click.UNPROCESSED, metavar="[-- SRUN-OPTIONS] IMAGE COMMAND..."
-)
-def run_command(verbose, env, mounts, workdir, tasks, words) -> None:
+    "words", nargs=-1, type=click.UNPROCESSED, metavar="[-- SRUN-OPTIONS] IMAGE COMMAND...",
+    shell_complete=_complete_run,
+)  # fmt: skip
+def run_command(env, mounts, workdir, tasks, words) -> None:
     """Run COMMAND in IMAGE: an srun with the image, in an allocation or without.
 
     \b
@@ -61,29 +87,46 @@ def run_command(verbose, env, mounts, workdir, tasks, words) -> None:
     """
     place = cli_group.here()
     run = runstep.parse_run(
-        words, place, env=env, mounts=mounts, workdir=workdir, tasks=tasks, verbose=verbose
-    )
-    become(runstep.run_argv(run, place), runstep.run_environ(run, place), verbose)
+        words, place, env=env, mounts=mounts, workdir=workdir, tasks=tasks,
+        verbose=cli_group.verbose(),
+    )  # fmt: skip
+    become(runstep.run_argv(run, place), runstep.run_environ(run, place))
 
 
-@click.command("pull")
-@click.option("-v", "--verbose", is_flag=True, help="Show the srun and the stages of the set-up.")
-@click.argument("image")
-def pull_command(verbose: bool, image: str) -> None:
+@click.command("pull", short_help="Bring an image to all nodes of this allocation.")
+@cli_group.VERBOSE_OPTION
+@click.argument("image", shell_complete=_complete_pull)
+def pull_command(image: str) -> int | None:
     """Bring IMAGE to all nodes of this allocation, before the steps need it.
 
     \b
       salloc -N2 sh -c 'socker pull debian:bookworm && srun --docker=debian:bookworm hostname'
 
     The registry is asked for the tag's present image; an image in a file is
-    imported. Nothing of the image is executed. What lasts shows lines with
-    the number of the node's task in front.
+    imported. Nothing of the image is executed. On a terminal each node has a
+    bar; elsewhere, and with -v, what lasts shows lines with the number of the
+    node's task in front. Ctrl-C ends it.
     """
     place = cli_group.here()
     launcher = cli_group.settings().launcher
-    argv = runstep.pull_argv(image, place, launcher)
     environ = runstep.without_job_options(place.environ)
-    become(argv, environ | ({"SOCKER_VERBOSE": "1"} if verbose else {}), verbose)
+    if cli_group.verbose():
+        environ["SOCKER_VERBOSE"] = "1"
+    elif cli_group.is_drawn_on(sys.stderr):
+        from pycontrol import pullbars
+
+        argv = runstep.pull_argv(image, place, launcher, bars=True)
+        with starting_srun():
+            return pullbars.pull(argv, environ, node_names(place))
+    return become(runstep.pull_argv(image, place, launcher), environ)
+
+
+def node_names(place: runstep.Place) -> list[str]:
+    """The job's, in the order in which Slurm numbers one task on each."""
+    names: list[str] = []
+    for nodes in runstep.job_nodes(place.environ):
+        names += askslurm.ask("scontrol", "show", "hostnames", nodes).split()
+    return names
 
 
 class LeadingOptions(click.Command):
@@ -97,7 +140,9 @@ class LeadingOptions(click.Command):
         return super().parse_args(ctx, [*args[:count], "--", *args[count:]])
 
 
-@click.command("explain", cls=LeadingOptions)
+@click.command(
+    "explain", short_help="Show what an srun would do, and run nothing.", cls=LeadingOptions
+)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.argument(
     "words", nargs=-1, type=click.UNPROCESSED, metavar="[srun] SRUN-OPTIONS... [COMMAND...]"
@@ -126,7 +171,8 @@ def explain_command(as_json: bool, words: tuple[str, ...]) -> None:
     if as_json:
         click.echo(json.dumps(explain.as_json(found), indent=2))
     else:
-        click.echo("\n".join(explain.lines(found)))
+        for line in explain.lines(found):
+            click.echo(printable(line, len(line)))
 
 
 def image_here(reference: Reference, settings: config.Config) -> Image | None:

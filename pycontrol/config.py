@@ -98,6 +98,30 @@ class Config:
     save_timeout: int = _setting(
         1800, "Seconds that --container-save may take when a step ends.", "3600"
     )
+    slurm_commands: bool = _setting(
+        True,
+        "Have srun, sbatch and Slurm's other commands in batch scripts and interactive steps; "
+        "users choose with --[no-]container-slurm.",
+        "false",
+    )
+    slurm_bin: str = _setting(
+        "/usr/bin", "Where Slurm's commands are on the nodes.", "/opt/slurm/bin"
+    )
+    slurm_paths: str = _setting(
+        "",
+        "More files and directories of the node, joined by `:`, that Slurm's commands need inside "
+        "at their own paths, beside Slurm's configuration and plugins.",
+        "/opt/slurm/lib:/opt/pmix",
+    )
+    audit_log: str = _setting(
+        "/var/log/socker/audit.jsonl",
+        "Where a JSON line is added for each container step that starts, is refused or ends; "
+        "empty: nowhere.",
+        "/var/log/slurm/socker.jsonl",
+    )
+    audit_syslog: bool = _setting(
+        True, "Send the same lines to the node's syslog, if there is one.", "false"
+    )
     pyxis_compat: bool = _setting(
         False, "Let PYXIS_CONTAINER_... variables count where no option says otherwise.", "true"
     )
@@ -163,7 +187,7 @@ def parse_file(text: str, where: str) -> dict[str, bool | int | str]:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise NodeError(f"{where}: it is not valid TOML: {error}") from error
+        raise NodeError(f"{where}: it is not valid TOML: {error}: correct it") from error
     return {name: _checked(name, value, where) for name, value in table.items()}
 
 
@@ -188,10 +212,12 @@ def load(arguments: Iterable[str] = ()) -> Loaded:
         from_file = parse_file(trusted.read(path), str(path))
     except FileNotFoundError:
         if "config" in given:
-            raise NodeError(f"{path}: plugstack.conf names this file, but there is none") from None
+            raise NodeError(
+                f"{path}: plugstack.conf names this file, but there is none: make it"
+            ) from None
         from_file = {}
     except OSError as error:
-        raise NodeError(f"{path}: {error.strerror}") from error
+        raise NodeError(f"{path}: {error.strerror}: tell the admin") from error
     values |= from_file
     origin |= dict.fromkeys(from_file, str(path))
     for name, text in given.items():

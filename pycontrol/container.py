@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cgroup import place
 from cgroup.place import Anchor
-from pycontrol import anchors, identity, kernel, ownroot, state
+from pycontrol import anchors, identity, kernel, ownroot, slurm_commands, state
 from pycontrol import engine as engines
 from pycontrol.bridge import Channel, JobFacts
 from pycontrol.config import Config
@@ -194,7 +194,8 @@ def place_in_job(record: Record, anchor: Anchor) -> None:
 def write_accounts(spec: ContainerSpec, record: Record, job: JobState) -> None:
     """The account files that tasks mount over the image's."""
     with root_of(record) as root:
-        passwd = identity.passwd_file(spec.account, root.shell(), root.read_text("/etc/passwd"))
+        text, daemons = root.read_text("/etc/passwd"), identity.entries(slurm_commands.users())
+        passwd = identity.passwd_file(spec.account, root.shell(), text, daemons)
         group = identity.group_file(spec.account, root.read_text("/etc/group"))
     passwd_path, group_path = job.make_account_files(spec.key)
     state.write(passwd_path, passwd, mode=0o644)

@@ -145,6 +145,7 @@ def merge(
     image: Iterable[str],
     account: Mapping[str, str],
     wishes: Wishes = NO_WISHES,
+    last_in_path: str = "",
     defaults: Defaults = NO_DEFAULTS,
 ) -> Changes:
     """The changes that turn the job's environment into the container's.
@@ -153,6 +154,7 @@ def merge(
     image    the image's ENV, as "NAME=VALUE"
     account  HOME, USER and friends of the user
     wishes   of --container-env and --container-env-file, later ones winning
+    last_in_path  a directory at PATH's end
     defaults where neither of these says anything
     """
     wanted = {"PATH": DEFAULT_PATH}
@@ -160,6 +162,8 @@ def merge(
     wanted |= account
     wanted |= {name: job[name] for name in wishes.keep if name in job}
     wanted |= dict(wishes.set)
+    if last_in_path and last_in_path not in wanted["PATH"].split(":"):
+        wanted["PATH"] = ":".join(filter(None, (wanted["PATH"], last_in_path)))
     known = {*job, *wanted}
     wanted |= {name: value for name, value in defaults.set.items() if name not in known}
     return Changes(

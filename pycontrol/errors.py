@@ -29,6 +29,20 @@ class JobEnded(SockerError):
     """The job is over, so nobody waits for what was being set up."""
 
 
+LONGEST_TEXT = 4096  # characters of a line for the user
+
+
+def printable(text: str, longest: int = LONGEST_TEXT) -> str:
+    """A line of bounded length without control characters: texts quote users and registries.
+
+    Of one that is too long the middle is left out: its end says what to do.
+    """
+    if len(text) > longest:
+        text = f"{text[: longest // 2]} ... {text[-longest // 4 :]}"
+    line = text.replace("\n", " ")
+    return "".join(c if c.isprintable() else "?" for c in line)
+
+
 def root_cause(error: BaseException) -> str:
     """The innermost reason: requests and urllib3 wrap it several times over."""
     while isinstance(inner := error.args[-1] if error.args else None, BaseException):

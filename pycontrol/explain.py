@@ -7,10 +7,20 @@ Runs as the caller.  The same parser and the same policy as on the node
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from pycontrol import config, environment, given, mounts, policy, request, srunline
+from pycontrol import (
+    config,
+    environment,
+    given,
+    mounts,
+    policy,
+    request,
+    slurm_commands,
+    srunline,
+)
 from pycontrol.environment import Wishes
 from pycontrol.errors import UserError
 from pycontrol.identity import Account
@@ -71,8 +81,9 @@ def explain(
         return Explanation(options, line.command)
     asked = request.parse(tuple(options.items()), place.cwd)
     spec = policy.decide(
-        asked, account, settings, cwd=_start(line, place.cwd), step_id=STEP, argv=line.command
-    )
+        asked, account, settings, cwd=_start(line, place.cwd), step_id=STEP, argv=line.command,
+        terminal=any(option.name == "pty" for option in line.options),
+    )  # fmt: skip
     image = find_image(asked.image) if asked.image else None
     changes = _changes(spec, image, place.environ)
     return Explanation(options, line.command, asked, spec, image, changes)
@@ -93,7 +104,8 @@ def _changes(
         wishes = Wishes(keep + wishes.keep, pairs + wishes.set)
     who = spec.account
     account = {"HOME": who.home, "USER": who.name, "LOGNAME": who.name}
-    return environment.merge(environ, image.env if image else (), account, wishes)
+    last_in_path = slurm_commands.BIN if spec.slurm else ""
+    return environment.merge(environ, image.env if image else (), account, wishes, last_in_path)
 
 
 def _text(path: str) -> str:
@@ -134,10 +146,11 @@ def lines(found: Explanation) -> Iterator[str]:
     yield "request"
     for name, value in found.options.items():
         yield f"  --{name}" + (f"={value}" if value else "")
-    yield f"  command: {' '.join(found.command) or '(none given)'}"
+    yield f"  command: {shlex.join(found.command) or '(none given)'}"
     if not found.spec:
         why = "--container-image=none" if found.options else "no container option"
-        yield f"decision\n  {why}: the command runs on the node itself"
+        yield "decision"
+        yield f"  {why}: the command runs on the node itself"
         return
     yield from _decision(found.spec)
     yield from _plan(found)
@@ -153,6 +166,7 @@ def _decision(spec: ContainerSpec) -> Iterator[str]:
     yield f"  container: {_shared(spec)}"
     yield f"  root file system: {'read-only' if spec.read_only_root else 'can be written to'}"
     yield f"  ENTRYPOINT: {'used' if spec.entrypoint else 'not used'}"
+    yield f"  Slurm's commands: {'inside' if spec.slurm else 'not inside'}"
     if spec.save:
         yield f"  saved at the end: {spec.save.text}"
 

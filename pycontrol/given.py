@@ -14,7 +14,6 @@ from pycontrol import request, submit
 from pycontrol.errors import UserError
 from pycontrol.srunline import CONTAINER_SWITCHES, CONTAINER_VALUES, LISTS, Word
 
-_JOB = "SLURM_SPANK__SLURM_SPANK_OPTION_socker_"
 NAMES = (*CONTAINER_VALUES, *CONTAINER_SWITCHES)
 
 
@@ -53,12 +52,8 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def from_job(environ: Mapping[str, str], prefix: str = "") -> dict[str, str]:
     """What salloc or sbatch was given, for the srun commands in the job."""
-    variables = {name: _JOB + "".join(map(_plain, prefix + name)) for name in NAMES}
+    variables = {name: request.job_variable(name, prefix) for name in NAMES}
     return {name: environ[v] for name, v in variables.items() if v in environ}
-
-
-def _plain(letter: str) -> str:
-    return letter if letter.isascii() and letter.isalnum() else "_"
 
 
 def settle(

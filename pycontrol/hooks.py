@@ -17,7 +17,7 @@ that step_start sends.
 
 from __future__ import annotations
 
-from pycontrol import config, identity, lifecycle, mpi, namespaces, plan, policy, request
+from pycontrol import audit, config, identity, lifecycle, mpi, namespaces, plan, policy, request
 from pycontrol.bridge import Channel, JobFacts, StepFacts
 from pycontrol.config import Config
 from pycontrol.policy import ContainerSpec
@@ -26,19 +26,21 @@ from pycontrol.stages import Stages
 
 def step_start(facts: StepFacts, channel: Channel) -> None:
     """Make sure the step's container runs, and say how its tasks join it."""
-    stages = Stages(facts, channel)
-    lifecycle.begin(facts)
-    settings = config.load(facts.plugin_args).config
-    spec = specify(facts, settings)
-    lifecycle.check_target(spec, facts)
-    wishes = plan.wishes(spec)
-    stages.done("options, configuration and account")
-    record = lifecycle.provide(spec, facts, settings, channel)
-    stages.done(f"container of {record.made_of}")
-    with namespaces.of_step(spec, record, settings.pause, settings.tmpfs_size) as entered:
-        lifecycle.keep(spec, facts, entered)
-        plan.send(channel, facts, spec, record, settings, wishes, entered)
-    stages.done("plan for the tasks")
+    with audit.step(facts, channel) as seen:
+        stages = Stages(facts, channel)
+        lifecycle.begin(facts)
+        settings = seen.config = config.load(facts.plugin_args).config
+        spec = seen.spec = specify(facts, settings)
+        lifecycle.check_target(spec, facts)
+        wishes = plan.wishes(spec)
+        stages.done("options, configuration and account")
+        record = seen.record = lifecycle.provide(spec, facts, settings, channel)
+        stages.done(f"container of {record.made_of}")
+        with namespaces.of_step(spec, record, settings.pause, settings.tmpfs_size) as entered:
+            lifecycle.keep(spec, facts, entered)
+            plan.send(channel, facts, spec, record, settings, wishes, entered)
+        stages.done("plan for the tasks")
+        stages.ready()
 
 
 def step_end(facts: StepFacts, channel: Channel) -> None:
@@ -61,5 +63,6 @@ def specify(facts: StepFacts, settings: Config) -> ContainerSpec:
         cwd=facts.cwd,
         step_id=facts.step_id,
         argv=facts.argv,
+        terminal="SLURM_PTY_PORT" in facts.env,
         of_pmix=tuple(mpi.directories(facts)),
     )

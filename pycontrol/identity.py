@@ -7,6 +7,7 @@ copies mounted over them.
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import pwd
 from collections.abc import Iterable
@@ -56,16 +57,32 @@ def _joined(lines: Iterable[Iterable[str]]) -> str:
     return "".join(":".join(fields) + "\n" for fields in lines)
 
 
-def passwd_file(account: Account, shell: str, image_passwd: str) -> str:
-    """The image's passwd with the user's entry first, in place of a namesake's."""
+def entries(names: Iterable[str]) -> list[list[str]]:
+    """The node's passwd lines of these accounts, as fields; of those that it knows."""
+    found = []
+    for name in dict.fromkeys(names):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            numbers = [str(entry.pw_uid), str(entry.pw_gid)]
+            found.append([entry.pw_name, "x", *numbers, entry.pw_gecos, "/", "/usr/sbin/nologin"])
+    return found
+
+
+def passwd_file(
+    account: Account, shell: str, image_passwd: str, others: Iterable[list[str]] = ()
+) -> str:
+    """The image's passwd with the user's entry first, in place of a namesake's.
+
+    others: entries that must be there too, in place of namesakes with other uids
+    """
+    lines = _lines(image_passwd)
     own = [account.name, "x", str(account.uid), str(account.gid), account.gecos]
     own += [account.home, shell]
-    others = [
-        fields
-        for fields in _lines(image_passwd)
-        if fields[0] != account.name and fields[2:3] != [str(account.uid)]
-    ]
-    return _joined([own, *others])
+    image_has = {(fields[0], *fields[2:3]) for fields in lines}
+    added = [o for o in others if o[0] != account.name and (o[0], o[2]) not in image_has]
+    replaced = {account.name, *(fields[0] for fields in added)}
+    kept = [f for f in lines if f[0] not in replaced and f[2:3] != [str(account.uid)]]
+    return _joined([own, *added, *kept])
 
 
 def group_file(account: Account, image_group: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pycontrol.errors import UserError
@@ -30,6 +31,7 @@ _REFERENCE = re.compile(
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 
+_HUB = re.compile(r"^(index\.)?docker\.io/(library/)?")  # the engine leaves it out
 
 # Tags of images that came from files (imagefile.py): never to be had by name.
 RESERVED_REGISTRY = "socker.local"
@@ -63,6 +65,8 @@ class Image:
     workdir: str  # "" when the image names none
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()  # NAME@sha256:..., of the registries that it came from
+    size: int = 0  # bytes
 
 
 def parse_reference(text: str, cwd: str = "/", option: str = "--container-image") -> Reference:
@@ -84,7 +88,7 @@ def parse_reference(text: str, cwd: str = "/", option: str = "--container-image"
 
 def _path(text: str, cwd: str, option: str) -> str:
     if len(text) > LONGEST_PATH:
-        raise UserError(f"{option}: the path has more than {LONGEST_PATH} characters")
+        raise UserError(f"{option}: the path has more than {LONGEST_PATH} characters: shorten it")
     if not text.isprintable():
         raise UserError(
             f"{option}: the path has characters that cannot be printed: rename the file"
@@ -94,7 +98,7 @@ def _path(text: str, cwd: str, option: str) -> str:
 
 def _named(text: str, source: str, option: str) -> Reference:
     if len(text) > LONGEST:
-        raise UserError(f"{option}: the name has more than {LONGEST} characters")
+        raise UserError(f"{option}: the name has more than {LONGEST} characters: shorten it")
     text = _without_enroots_parts(text)
     match = _REFERENCE.fullmatch(text)
     # Else the engine would take sha256:... for the id of any image it holds.
@@ -127,6 +131,13 @@ def split_tag(text: str) -> tuple[str, str, str]:
     return (name, separator, tag) if separator and "/" not in tag else (text, "", "")
 
 
+def digest_of(name: str, digests: Iterable[str]) -> str:
+    """The digest that the registry of this name gave; "" if none did."""
+    repository = _HUB.sub("", split_tag(name)[0])
+    parts = (digest.partition("@") for digest in digests)
+    return next((digest for place, _, digest in parts if place == repository), "")
+
+
 def image_of(found: dict, name: str) -> Image:
     """The image that the engine describes; errors call it `name`."""
     settings = found.get("Config") or {}
@@ -137,6 +148,8 @@ def image_of(found: dict, name: str) -> Image:
         workdir=settings.get("WorkingDir") or "",
         entrypoint=tuple(settings.get("Entrypoint") or ()),
         cmd=tuple(settings.get("Cmd") or ()),
+        digests=tuple(found.get("RepoDigests") or ()),
+        size=int(found.get("Size") or 0),
     )
 
 

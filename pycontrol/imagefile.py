@@ -83,7 +83,7 @@ class Importer:
                 return self._recorded(file) or self._import(file)
 
     def _waiting(self) -> None:
-        self._teller.tell(f"waiting for another step's import of {self._path}")
+        self._teller.tell("waiting for another step's import of", self._path)
 
     def _look(self) -> Identity:
         """The file as it is now; the user can open it."""
@@ -141,7 +141,7 @@ class Importer:
         return self._engine.find_image(Reference(f"{REPOSITORY}:{content}"))
 
     def _unpacking(self) -> None:
-        self._teller.tell(f"importing {self._path}: the engine unpacks it")
+        self._teller.tell("importing", self._path, "the engine unpacks it")
 
     def _describe(self) -> Plan:
         """What the file holds, in the child's words; lines about its progress come before."""
@@ -152,7 +152,7 @@ class Importer:
                 if "config" in words:
                     plan = reader.plan_of(self._path, words)
                 else:
-                    self._teller.tell(f"reading {self._path}: {words['read'] / 1e6:.0f} MB")
+                    self._teller.tell("reading", self._path, done=int(words["read"]))
         if not plan:
             raise EngineError(f"image {self._path}: the helper process said nothing of it")
         return plan
@@ -202,12 +202,12 @@ class Importer:
                     yield held
                 held = chunk
                 done += len(chunk)
-                self._teller.tell(f"importing {self._path}: {done / 1e6:.0f} MB")
+                self._teller.tell("importing", self._path, done=done)
         if held:
             yield held
 
     def _progress(self, doing: str, total: int, done: int) -> None:
-        self._teller.tell(f"{doing} {self._path}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+        self._teller.tell(doing, self._path, done=done, total=total)
 
     def _keep(self, image_id: str, content: str) -> Image:
         image = self._engine.image_by_id(image_id, self._path)

@@ -11,16 +11,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from pycontrol import slurm_commands
 from pycontrol.errors import NodeError
+from pycontrol.plugstack import LIBRARY_DIRECTORY
 from spank_plugin import BUILT
 
-LIBRARY_DIRECTORY = Path("/usr/lib/socker")
-PLUGSTACK = Path("/etc/slurm/plugstack.conf")
 BEGIN = "# socker: begin (written by `socker install`, removed by `socker uninstall`)"
 END = "# socker: end"
 
 # pause must not be readable by users: it could be traced then (DESIGN D13).
-FILES = {"socker.so": 0o755, "socker_python.so": 0o755, "pause": 0o711, "launch": 0o755}
+FILES = {
+    "socker.so": 0o755,
+    "socker_python.so": 0o755,
+    "pause": 0o711,
+    "launch": 0o755,
+    "slurm-command": 0o755,
+}
+COMMANDS = "bin"  # where slurm-command has the names of Slurm's commands
 
 Say = Callable[[str], None]
 
@@ -87,6 +94,20 @@ def install_files(directory: Path, say: Say) -> None:
         draft.chmod(mode)
         draft.replace(target)
         say(f"installed {target}")
+    install_commands(directory, say)
+
+
+def install_commands(directory: Path, say: Say) -> None:
+    """Links, and no symbolic ones: inside an image only this directory shows."""
+    folder = directory / COMMANDS
+    folder.mkdir(mode=0o755, exist_ok=True)
+    for name in slurm_commands.NAMES:
+        draft = folder / f"{name}.new"
+        draft.unlink(missing_ok=True)
+        draft.hardlink_to(directory / "slurm-command")
+        draft.replace(folder / name)
+        (folder / f"{name}.new").unlink(missing_ok=True)  # rename() of two equal links does nothing
+    say(f"installed {folder} with {', '.join(slurm_commands.NAMES)}")
 
 
 def install(directory: Path, plugstack: Path, enable: bool, say: Say) -> None:
@@ -112,6 +133,9 @@ def uninstall(directory: Path, plugstack: Path, say: Say) -> None:
         if (directory / name).exists():
             (directory / name).unlink()
             say(f"removed {directory / name}")
-    if directory.is_dir() and not any(directory.iterdir()):
-        directory.rmdir()
-        say(f"removed {directory}")
+    for name in slurm_commands.NAMES:
+        (directory / COMMANDS / name).unlink(missing_ok=True)
+    for folder in (directory / COMMANDS, directory):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+            say(f"removed {folder}")

@@ -12,7 +12,7 @@ from functools import partial
 
 from cgroup import place
 from cgroup import remove as cgroups
-from pycontrol import anchors, named, namespaces, ownroot, state
+from pycontrol import anchors, audit, named, namespaces, ownroot, shown, state
 from pycontrol.bridge import Channel, JobFacts, StepFacts
 from pycontrol.config import Config, load
 from pycontrol.errors import JobEnded, NodeError, UserError
@@ -41,13 +41,14 @@ def provide(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Chan
     patience = config.pull_timeout + config.engine_timeout
     channel.ask_for_time(patience)
     teller = Teller(channel, config.progress_interval)
-    waiting = partial(teller.tell, f"waiting for another step's set-up of {spec.text}")
+    waiting = partial(teller.tell, "waiting for another step's set-up of", spec.text)
     with state.locked(job.lock_file(spec.key), waiting, patience):
         record = job.load(spec.key)
         if record and not state.is_alive(record):
             record = None
         named.check(spec, record)
         if record:
+            shown.joined(spec, facts, record, made=False)
             return record
         if len(job.locks()) > MOST_CONTAINERS:
             raise UserError(
@@ -57,11 +58,13 @@ def provide(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Chan
         from pycontrol import container  # with it the Docker SDK: see there
 
         try:
-            return container.make(spec, facts, config, channel, since)
+            record = container.make(spec, facts, config, channel, since)
         except BaseException:
             if spec.own_root and not spec.name:
                 job.forget(spec.key)  # no other step will ask for it
             raise
+        shown.joined(spec, facts, record, made=True)
+        return record
 
 
 def end_step(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Channel) -> None:
@@ -80,6 +83,7 @@ def end_step(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Cha
 
             channel.ask_for_time(config.engine_timeout)
             container.remove_one(own, job, config)
+            shown.containers(job, facts.uid)
         job.forget_step_end(facts.step_id)
 
 
@@ -126,6 +130,7 @@ def remove(facts: JobFacts, channel: Channel) -> None:
         channel.ask_for_time(EPILOG_WAIT + settings.engine_timeout)
         in_flight = job.noted_containers() > job.recorded_containers()
         container.remove_all(facts, settings, in_flight)
+    audit.end_job(facts, job, channel)
     for group in job.groups():
         if not cgroups.remove(group):
             channel.log(f"epilog of job {facts.job_id}: {group} is still in use")

@@ -96,11 +96,13 @@ SIZE = re.compile(r"[1-9][0-9]{0,15}(?:[kKmMgG]|%)?")
 def absolute(path: str, option: str) -> str:
     """Normalised absolute path of the container, without `..`."""
     if not path.startswith("/"):
-        raise UserError(f"{option}: {path} must be an absolute path: begin it with /")
+        raise UserError(f"{option}: {path or '``'} must be an absolute path: begin it with /")
     if ".." in path.split("/"):
-        raise UserError(f"{option}: {path} must not contain `..`")
+        raise UserError(f"{option}: {path} must not contain `..`: write the path without")
     if len(path.encode(errors="surrogateescape")) > LONGEST:
-        raise UserError(f"{option}: {path[:40]}...: the path is longer than {LONGEST} bytes")
+        raise UserError(
+            f"{option}: {path[:40]}...: the path is longer than {LONGEST} bytes: shorten it"
+        )
     return posixpath.normpath("/" + path.lstrip("/"))
 
 
@@ -109,7 +111,9 @@ def _target(path: str, text: str) -> str:
         raise UserError(f"{OPTION}: {text}: the target is missing: {FORM}")
     target = absolute(path, OPTION)
     if target == "/":
-        raise UserError(f"{OPTION}: {text}: the target must not be / itself")
+        raise UserError(
+            f"{OPTION}: {text}: the target must not be / itself: name a directory below it"
+        )
     return target
 
 
@@ -159,7 +163,7 @@ def parse_entry(text: str, cwd: str) -> Mount:
     Raises UserError with the part that is wrong.
     """
     if "\0" in text or "\n" in text:
-        raise UserError(f"{OPTION}: a path must not contain a line break")
+        raise UserError(f"{OPTION}: a path must not contain a line break: rename it")
     parts = text.split(":")
     if len(parts) > 3:
         raise UserError(f"{OPTION}: {text} has too many `:`: {FORM}")

@@ -14,20 +14,34 @@ from pycontrol.bridge import Channel
 from pycontrol.errors import EngineError
 
 FIRST_LINE_AFTER = 2  # seconds: what is shorter says nothing
+BAR_INTERVAL = 0.25  # seconds, where a bar is drawn
 
 
 class Teller:
-    """Shows the user a line, every `interval` seconds at most."""
+    """Shows the user how far work is, every `interval` seconds at most; a bar more often."""
 
     def __init__(self, channel: Channel, interval: int):
         self._channel = channel
-        self._interval = interval
-        self._next_line = time.monotonic() + FIRST_LINE_AFTER
+        self._interval = BAR_INTERVAL if channel.bars else interval
+        self._next = time.monotonic() + (0 if channel.bars else FIRST_LINE_AFTER)
 
-    def tell(self, text: str) -> None:
-        if time.monotonic() >= self._next_line:
-            self._channel.tell(text)
-            self._next_line = time.monotonic() + self._interval
+    def tell(self, doing: str, what: str, note: str = "", done: int = 0, total: int = 0) -> None:
+        """`done` of `total` bytes; 0 is not known."""
+        if time.monotonic() < self._next:
+            return
+        if self._channel.bars:
+            self._channel.report(doing, note, done, total)
+        else:
+            counted = ", ".join(filter(None, (counts(done, total), note)))
+            self._channel.tell(f"{doing} {what}: {counted}" if counted else f"{doing} {what}")
+        self._next = time.monotonic() + self._interval
+
+
+def counts(done: int, total: int) -> str:
+    """12 of 60 MB; 12 MB where the whole is not known."""
+    if not done and not total:
+        return ""
+    return f"{done / 1e6:.0f}{f' of {total / 1e6:.0f}' if total else ''} MB"
 
 
 @contextlib.contextmanager

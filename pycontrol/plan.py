@@ -9,9 +9,9 @@ import os
 import stat
 from dataclasses import replace
 
-from pycontrol import as_user, environment, mounts, mpi, namespaces, pytorch
+from pycontrol import as_user, environment, mounts, mpi, namespaces, pytorch, slurm_commands
 from pycontrol.bridge import Channel, StepFacts
-from pycontrol.config import Config
+from pycontrol.config import Config, split_arguments
 from pycontrol.environment import Wishes
 from pycontrol.errors import UserError
 from pycontrol.mounts import Mount
@@ -34,7 +34,7 @@ def send(
     """Namespaces, mounts in order, working directory, command, environment."""
     for kind, descriptor in entered.descriptors.items():
         channel.namespace(kind, descriptor)
-    send_mounts(channel, facts, spec)
+    send_mounts(channel, facts, spec, config)
     if spec.read_only_root:
         channel.read_only_root()
     for workdir in workdirs(spec, record):
@@ -47,15 +47,16 @@ def send(
             channel.hint(needle, text)
 
 
-def send_mounts(channel: Channel, facts: StepFacts, spec: ContainerSpec) -> None:
+def send_mounts(channel: Channel, facts: StepFacts, spec: ContainerSpec, config: Config) -> None:
     job = JobState(facts.state_root, facts.node, facts.job_id)
     passwd, group = job.account_files(spec.key)
     accounts = (
         Mount(str(passwd), "/etc/passwd", read_only=True),
         Mount(str(group), "/etc/group", read_only=True),
     )
+    slurm = slurm_commands.mounts(config, facts.plugin_args) if spec.slurm else ()
     number = 0
-    for mount in (*spec.mounts, *accounts, *spec.user_mounts):
+    for mount in (*spec.mounts, *accounts, *slurm, *spec.user_mounts):
         if mount.kind in mounts.INSIDE:
             mount = replace(mount, source=namespaces.source(number))
             number += 1
@@ -106,11 +107,26 @@ def send_environment(
     channel: Channel, facts: StepFacts, spec: ContainerSpec, record: Record, wanted: Wishes
 ) -> None:
     account = {"HOME": spec.account.home, "USER": spec.account.name, "LOGNAME": spec.account.name}
+    last_in_path = slurm_commands.BIN if spec.slurm else ""
     defaults = pytorch.defaults(record.image.env, facts)
-    changes = environment.merge(facts.env, record.image.env, account, wanted, defaults)
+    changes = environment.merge(
+        facts.env, record.image.env, account, wanted, last_in_path, defaults
+    )
     for name, value in changes.set.items():
         channel.set_variable(name, value)
     for name in changes.remove:
         channel.remove_variable(name)
     for name, other in changes.copies.items():
         channel.copy_variable(name, other)
+    if spec.slurm:
+        send_options(channel, facts)
+
+
+def send_options(channel: Channel, facts: StepFacts) -> None:
+    """An srun inside has the options of the step that it is in."""
+    prefix = split_arguments(facts.plugin_args).get("prefix", "")
+    wanted, others = slurm_commands.inherited(facts.options, facts.env, prefix)
+    for name, value in wanted.items():
+        channel.set_variable(name, value)
+    for name in others:
+        channel.remove_variable(name)

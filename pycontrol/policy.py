@@ -21,7 +21,9 @@ from pycontrol.savetarget import SaveTarget
 
 _RANKS = re.compile(r"[0-9,*-]+")  # the first word of a --multi-prog line
 NOBODY = 65534
+LARGEST_UID = 2**31 - 1  # maxID of libcontainer/user (opencontainers/runc)
 BATCH_STEP = 0xFFFFFFFB  # SLURM_BATCH_SCRIPT of slurm.h
+INTERACTIVE_STEP = 0xFFFFFFFA  # SLURM_INTERACTIVE_STEP: what salloc starts
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class ContainerSpec:
     wishes: Wishes = NO_WISHES
     env_file: str | None = None
     unshare: tuple[str, ...] = ()
+    slurm: bool = False  # with Slurm's commands (slurm_commands.py)
 
     @property
     def inside(self) -> tuple[Mount, ...]:
@@ -109,6 +112,12 @@ def _key(request: ContainerRequest, step_id: int) -> str:
     return request.image.text
 
 
+def _slurm(request: ContainerRequest, config: Config, step_id: int, terminal: bool) -> bool:
+    if request.slurm is not None:
+        return request.slurm
+    return config.slurm_commands and (step_id in (BATCH_STEP, INTERACTIVE_STEP) or terminal)
+
+
 def _refuse_multi_prog(request: ContainerRequest, config: Config, argv: tuple[str, ...]) -> None:
     """Slurm keeps the programs of --multi-prog where no plugin reaches them."""
     lines = [line.split() for line in "".join(argv[1:2]).splitlines() if line[:1] not in ("", "#")]
@@ -120,6 +129,21 @@ def _refuse_multi_prog(request: ContainerRequest, config: Config, argv: tuple[st
         raise UserError(f"{option}: it does not work with --multi-prog: leave one of them out")
 
 
+def _refuse_account(uid: int) -> None:
+    if uid == 0:
+        raise PolicyError(
+            "root's jobs can have no containers: whatever an image holds would act as root of the "
+            "node: use another account"
+        )
+    if uid == NOBODY:
+        raise PolicyError(
+            f"uid {NOBODY}: the first processes of containers run as that user, so it cannot have "
+            "containers: use another account"
+        )
+    if uid > LARGEST_UID:
+        raise PolicyError(f"uid {uid}: engines know none above {LARGEST_UID}: use another account")
+
+
 def decide(
     request: ContainerRequest,
     account: Account,
@@ -128,14 +152,11 @@ def decide(
     cwd: str,
     step_id: int,
     argv: tuple[str, ...],
+    terminal: bool = False,
     of_pmix: tuple[str, ...] = (),
 ) -> ContainerSpec:
-    """The specification of a step's container."""
-    if account.uid == NOBODY:
-        raise PolicyError(
-            f"uid {NOBODY}: the first processes of containers run as that user, so it cannot have "
-            "containers: use another account"
-        )
+    """The specification of a step's container; terminal: of srun --pty."""
+    _refuse_account(account.uid)
     _refuse_multi_prog(request, config, argv)
     own_root = bool(request.name or request.writable)
     files = mounts.NAME_FILES if own_root else ()
@@ -148,7 +169,7 @@ def decide(
         mounts=shown + _batch_script(step_id, argv) + _of_pmix(of_pmix, shown),
         user_mounts=request.mounts,
         workdir=request.workdir,
-        cwd=cwd,
+        cwd=request.directory or cwd,
         own_root=own_root,
         read_only_root=not own_root or request.writable is False,
         pull="never" if local else request.pull or config.pull,
@@ -159,4 +180,5 @@ def decide(
         wishes=Wishes(request.env_keep, request.env_set),
         env_file=request.env_file,
         unshare=request.unshare,
+        slurm=_slurm(request, config, step_id, terminal),
     )

@@ -1,25 +1,26 @@
-"""What is on a node: its images and its containers, for `socker images` and `ps`.
+"""What is on a node: its images and its containers, for `socker images` and `ps` (tables.py).
 
-Root sees what the engine says.  Users do not reach the engine, and records
-under /run/socker are root's: of those they see, by name, only which of their
-running jobs asked for a container here.
+Root sees what the engine says; users what the hooks have written down for them
+(shown.py).
 """
 
 from __future__ import annotations
 
+import json
+import os
 import pwd
-import subprocess
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from pycontrol.errors import NodeError
+from pycontrol.image import digest_of
 
 STATE = Path("/run/socker")
-SLURM_TIMEOUT = 30  # seconds for squeue
+LARGEST = 1 << 20  # bytes of a file to be read
 # The engine's labels (engine.py), which must not be imported without need: with it the SDK.
 JOB, NODE, USER, IMAGE = "socker.job", "socker.node", "socker.user", "socker.image"
+
+Steps = Mapping[int, set[str]]  # the running steps of each job, as squeue names them
 
 
 @dataclass(frozen=True)
@@ -30,56 +31,68 @@ class PresentImage:
     digest: str  # of the registry, or `-`
     image_id: str
     size: int  # bytes
-    created: int  # seconds, epoch
+    created: int | None = None  # seconds, epoch; where the engine was asked
+    used: int | None = None  # the same, by the user who asks; else
 
 
 @dataclass(frozen=True)
 class PresentContainer:
-    """A container of a job; steps: the job's running ones, on all its nodes, None if not known."""
+    """A container of a job; steps: the running ones in it, None if not known."""
 
     job: int
-    steps: int | None
+    steps: tuple[str, ...] | None
     image: str
     node: str
     user: str
     since: int  # seconds, epoch
 
 
+# --- root's view ------------------------------------------------------------------
+
+
 def images_of(listed: Iterable[dict]) -> list[PresentImage]:
     """One entry for each name of each image."""
     found = []
     for entry in listed:
-        digests = {d.partition("@")[0]: d.partition("@")[2] for d in entry["RepoDigests"] or ()}
+        digests = [d for d in entry["RepoDigests"] or () if d != "<none>@<none>"]
         for name in [n for n in entry["RepoTags"] or () if n != "<none>:<none>"] or ["-"]:
-            repository = name.rpartition(":")[0]
-            digest = digests.get(repository, "-" if name != "-" else _only(digests))
-            found.append(
-                PresentImage(name, digest, entry["Id"], int(entry["Size"]), int(entry["Created"]))
-            )
+            digest = digest_of(name, digests)
+            if name == "-" and digests:
+                digest = digests[0].partition("@")[2]
+            size, created = int(entry["Size"]), int(entry["Created"])
+            found.append(PresentImage(name, digest or "-", entry["Id"], size, created))
     return sorted(found, key=lambda image: (image.image == "-", image.image))
 
 
-def _only(digests: dict[str, str]) -> str:
-    return next((d for d in digests.values() if d != "<none>"), "-")
-
-
-def containers_of(listed: Iterable[dict], steps: dict[int, int]) -> list[PresentContainer]:
+def containers_of(
+    listed: Iterable[dict], running: Steps | None, state: Path = STATE
+) -> list[PresentContainer]:
     """Those that socker made, oldest job first."""
     found = []
     for entry in listed:
         labels = entry["Labels"]
-        job = int(labels[JOB])
+        job, node = int(labels[JOB]), labels.get(NODE, "-")
+        key = _key_of(entry["Id"], state / node / str(job))
         found.append(
             PresentContainer(
                 job=job,
-                steps=steps.get(job),
+                steps=_steps_in(state / node / str(job), key, running, job),
                 image=labels.get(IMAGE, "-"),
-                node=labels.get(NODE, "-"),
+                node=node,
                 user=user_name(labels.get(USER, "-")),
                 since=int(entry["Created"]),
             )
         )
     return sorted(found, key=lambda c: (c.job, c.node, c.image))
+
+
+def _key_of(container: str, job: Path) -> str:
+    """What its files are called, by the record that names it; "" without one."""
+    for path in job.glob("*.json"):
+        record = _read(path)
+        if isinstance(record, dict) and record.get("container") == container:
+            return path.stem
+    return ""
 
 
 def user_name(uid: str) -> str:
@@ -90,35 +103,35 @@ def user_name(uid: str) -> str:
         return uid
 
 
-def job_numbers(squeue: str) -> dict[str, int]:
-    """The number behind each job's name, of `squeue -o "%i %A"`: 12_3 is job 15, say."""
-    pairs = (line.split() for line in squeue.splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
+# --- a user's view ----------------------------------------------------------------
 
 
-def count_steps(squeue: str, numbers: dict[str, int]) -> dict[int, int]:
-    """Running steps of each job, of `squeue -s -o %i`; no user's command is in an extern step."""
-    found = dict.fromkeys(numbers.values(), 0)
-    for name in squeue.split():
-        job, _, step = name.rpartition(".")
-        if step != "extern" and job in numbers:
-            found[numbers[job]] += 1
-    return found
+def own_images(uid: int, state: Path = STATE) -> list[PresentImage]:
+    """What the user has run here, and what of the site's list is here."""
+    found: dict[str, PresentImage] = {}
+    for name in ("listed", str(uid)):
+        for entry in _read(state / "images" / f"{name}.shown") or ():
+            found[entry["image"]] = PresentImage(**entry)
+    return [found[name] for name in sorted(found)]
 
 
-def own_containers(steps: dict[int, int], uid: int, state: Path = STATE) -> list[PresentContainer]:
-    """What a user can know: which jobs with these steps asked for a container on this node."""
-    nodes = sorted(path for path in _folders(state) if path.name not in ("pulls", "files"))
+def own_containers(running: Steps, uid: int, state: Path = STATE) -> list[PresentContainer]:
+    """The containers on this node of the user's running jobs."""
     found = []
-    for job in sorted(steps):
-        for node in nodes:
-            try:  # the directory above can be passed through, not listed
-                since = int((node / str(job) / "groups").lstat().st_mtime)
-            except OSError:
-                continue
-            found.append(
-                PresentContainer(job, steps[job], "-", node.name, user_name(str(uid)), since)
-            )
+    for job in sorted(running):
+        for node in sorted(_folders(state)):
+            folder = node / str(job)  # the node's can be passed through, not listed
+            for entry in _read(folder / "shown") or ():
+                found.append(
+                    PresentContainer(
+                        job=job,
+                        steps=_steps_in(folder, entry["key"], running, job),
+                        image=entry["image"],
+                        node=node.name,
+                        user=user_name(str(uid)),
+                        since=entry["since"],
+                    )
+                )
     return found
 
 
@@ -129,69 +142,47 @@ def _folders(state: Path) -> list[Path]:
         return []
 
 
-def squeue(*options: str) -> str:
-    """What squeue prints without its head line; NodeError when it cannot."""
+def _read(path: Path):
+    """The JSON that a hook has written; None where there is none for the caller."""
     try:
-        done = subprocess.run(
-            ["squeue", "--noheader", *options],
-            capture_output=True, text=True, timeout=SLURM_TIMEOUT,
-        )  # fmt: skip
-    except FileNotFoundError:
-        raise NodeError("squeue: not in PATH: is this a host of the cluster?") from None
-    except subprocess.TimeoutExpired:
-        raise NodeError("squeue: no answer from Slurm in time: try again") from None
-    if done.returncode:
-        said = " ".join(done.stderr.split())
-        raise NodeError(f"squeue: Slurm does not answer ({said}): try again, or tell the admin")
-    return done.stdout
+        with open(path, "rb") as file:
+            return json.loads(file.read(LARGEST))
+    except (OSError, ValueError):
+        return None
 
 
-# --- shown ------------------------------------------------------------------------
+# --- steps ------------------------------------------------------------------------
 
 
-def size_text(size: int) -> str:
-    """Bytes as `docker images` shows them."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= factor:
-            return f"{size / factor:.3g} {unit}"
-    return f"{size} B"
+def _steps_in(job: Path, key: str, running: Steps | None, number: int) -> tuple[str, ...] | None:
+    """Those that joined a container and run still, in the order in which they came."""
+    if running is None:
+        return None
+    try:
+        with open(job / f"{key}.steps") as file:
+            came = dict.fromkeys(_tail(file.fileno()).split())
+    except OSError:
+        return ()
+    return tuple(step for step in came if step in running.get(number, ()))
 
 
-def age_text(since: float, now: float | None = None) -> str:
-    """The largest whole unit."""
-    seconds = max(0, int((time.time() if now is None else now) - since))
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
+def _tail(descriptor: int) -> str:
+    """The end of a file that may be long: what runs still has not begun long ago."""
+    start = max(0, os.fstat(descriptor).st_size - LARGEST)
+    return os.pread(descriptor, LARGEST, start).decode()
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns as wide as what is in them."""
-    lines = [list(heads), *map(list, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+def job_numbers(squeue: str) -> dict[str, int]:
+    """The number behind each job's name, of `squeue -o "%i %A"`: 12_3 is job 15, say."""
+    pairs = (line.split() for line in squeue.splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
 
 
-def image_table(found: Iterable[PresentImage], now: float | None = None) -> str:
-    rows = [
-        (i.image, i.digest[:19], i.image_id[7:19], size_text(i.size), age_text(i.created, now))
-        for i in found
-    ]
-    return table(("IMAGE", "DIGEST", "ID", "SIZE", "AGE"), rows)
-
-
-def _number(value: int | None) -> str:
-    return "-" if value is None else str(value)
-
-
-def container_table(found: Iterable[PresentContainer], now: float | None = None) -> str:
-    rows = [
-        (str(c.job), _number(c.steps), c.image, c.node, c.user, age_text(c.since, now))
-        for c in found
-    ]
-    return table(("JOB", "STEPS", "IMAGE", "NODE", "USER", "AGE"), rows)
-
-
-def as_json(found: Iterable[PresentImage] | Iterable[PresentContainer]) -> list[dict]:
-    return [asdict(entry) for entry in found]
+def running_steps(squeue: str, numbers: Mapping[str, int]) -> dict[int, set[str]]:
+    """Of each job, by `squeue -s -o %i`."""
+    found: dict[int, set[str]] = {number: set() for number in numbers.values()}
+    for name in squeue.split():
+        job, _, step = name.rpartition(".")
+        if job in numbers:
+            found[numbers[job]].add(step)
+    return found

@@ -25,8 +25,10 @@ LONGEST_ANSWER = 4096  # bytes kept for those who wait
 class Progress:
     """What the engine's events add up to, in bytes and layers."""
 
-    total: dict[str, int] = field(default_factory=dict)
-    current: dict[str, int] = field(default_factory=dict)
+    total: dict[str, int] = field(default_factory=dict)  # 0: not known yet
+    come: dict[str, int] = field(default_factory=dict)
+    unpacked: dict[str, int] = field(default_factory=dict)
+    here: set[str] = field(default_factory=set)  # layers of which all has come
     done: set[str] = field(default_factory=set)
 
     def add(self, event: dict) -> None:
@@ -35,19 +37,37 @@ class Progress:
         detail = event.get("progressDetail") or {}
         if not layer or status.startswith("Pulling from"):
             return
-        self.total.setdefault(layer, 0)
+        total = self.total[layer] = max(self.total.get(layer, 0), detail.get("total", 0))
         if status == "Downloading":
-            self.current[layer] = detail.get("current", 0)
-            self.total[layer] = max(self.total[layer], detail.get("total", 0))
-        elif status in ("Pull complete", "Already exists"):
+            self.come[layer] = detail.get("current", 0)
+        elif status in _HERE:
+            self.here.add(layer)
+            self.come[layer] = total
+        if status == "Extracting":
+            self.unpacked[layer] = detail.get("current", 0)
+        elif status in _DONE:
             self.done.add(layer)
-            self.current[layer] = self.total[layer]
+            self.unpacked[layer] = total
 
-    def line(self) -> str:
-        megabytes = (
-            f"{sum(self.current.values()) / 1e6:.0f} of {sum(self.total.values()) / 1e6:.0f} MB"
-        )
-        return f"{megabytes}, {len(self.done)} of {len(self.total)} layers complete"
+    def amount(self) -> tuple[str, int, int]:
+        """What goes on, and its bytes: layers are unpacked while others still come."""
+        if not self.total:
+            return "asking the registry for", 0, 0
+        pulling = len(self.here) < len(self.total)
+        counted = self.come if pulling else self.unpacked
+        doing = "pulling" if pulling else "unpacking"
+        return doing, sum(counted.values()), sum(self.total.values())
+
+    def note(self) -> str:
+        if not self.total:
+            return ""
+        text = f"{len(self.done)} of {len(self.total)} layers complete"
+        unknown = sum(not size for layer, size in self.total.items() if layer not in self.here)
+        return f"{text}, the size of {unknown} not known yet" if unknown else text
+
+
+_DONE = ("Pull complete", "Already exists")
+_HERE = (*_DONE, "Verifying Checksum", "Download complete", "Extracting")
 
 
 class Puller:
@@ -82,7 +102,7 @@ class Puller:
         lock = state.pull_lock(self._root, reference)
 
         def waiting() -> None:
-            self._teller.tell(f"waiting for another step's pull of {reference.text}")
+            self._teller.tell("waiting for another step's pull of", reference.text)
 
         with state.locked(lock, waiting, self._config.pull_timeout) as descriptor:
             return self._provide_locked(reference, policy, descriptor)
@@ -116,7 +136,8 @@ class Puller:
         with within(seconds, too_long):
             for event in self._engine.pull(reference):
                 progress.add(event)
-                self._teller.tell(f"pulling {reference.text}: {progress.line()}")
+                doing, done, total = progress.amount()
+                self._teller.tell(doing, reference.text, progress.note(), done, total)
 
     def _answer_of_another(self, reference: Reference, lock: int) -> str | None:
         """The error of a pull since this step began to ask, "" of one that went well."""

@@ -20,6 +20,7 @@ NAMESPACES = ("net", "ipc", "uts", "pid")
 PULLS = ("always", "missing", "never")
 TMPS = ("host", "private")
 NAME_MODES = ("auto", "create", "exec", "no_exec")
+NO_DIRECTORY = "/"  # the step's, where srun's own is the image's (submit_directory.c)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 # Switches, and what says the opposite.
@@ -27,6 +28,7 @@ SWITCHES = {
     "container-mount-home": "no-container-mount-home",
     "container-writable": "container-readonly",
     "container-entrypoint": "no-container-entrypoint",
+    "container-slurm": "no-container-slurm",
     "container-remap-root": "no-container-remap-root",
     "container-entrypoint-log": None,
 }
@@ -38,6 +40,16 @@ _OPTION = re.compile(r"--(?=(?:no-)?container-[a-z]|docker\b)")
 def with_prefix(text: str, prefix: str) -> str:
     """A message with its options as the site names them (plugstack.conf: prefix=)."""
     return _OPTION.sub(f"--{prefix}", text) if prefix else text
+
+
+# Slurm's names for what a job's options are to the commands in it (plugstack.c).
+JOB_VARIABLES = "SLURM_SPANK__SLURM_SPANK_OPTION_socker_"
+OF_ONE_STEP = ("container-save", "verbose", "directory")  # no srun inside inherits these
+
+
+def job_variable(option: str, prefix: str = "") -> str:
+    plain = (c if c.isascii() and c.isalnum() else "_" for c in prefix + option)
+    return JOB_VARIABLES + "".join(plain)
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,9 @@ class ContainerRequest:
     unshare: tuple[str, ...] = ()
     pull: str | None = None
     tmp: str | None = None
+    slurm: bool | None = None
     verbose: bool = False
+    directory: str | None = None  # of the image: where an srun in a container was started
 
 
 def _switch(given: Mapping[str, str], name: str) -> bool | None:
@@ -157,6 +171,7 @@ def parse(options: tuple[tuple[str, str], ...], cwd: str) -> ContainerRequest:
     """
     given = dict(options)
     verbose = given.pop("verbose", "") == "1"
+    directory = given.pop("directory", None)
     for name, value in given.items():
         if "\0" in value or "\x1f" in value:
             raise UserError(f"--{name}: its value has a character that cannot be printed")
@@ -181,7 +196,9 @@ def parse(options: tuple[tuple[str, str], ...], cwd: str) -> ContainerRequest:
         unshare=_unshare(given),
         pull=_one_of(given, "container-pull", PULLS),
         tmp=_one_of(given, "container-tmp", TMPS),
+        slurm=_switch(given, "container-slurm"),
         verbose=verbose,
+        directory=directory if directory and cwd == NO_DIRECTORY else None,
     )
     _refuse_contradictions(given, asked)
     return asked

@@ -6,13 +6,15 @@ place: stdin, signals and the exit status are srun's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pycontrol import environment, image, mounts, mpirank, srunline
 from pycontrol.errors import UserError
 from pycontrol.srunline import Line
 
+MOST_TASKS = 2**31 - 1
 NO_OPTIONS = Line((), (), ())
 # Who says one of these has said how many tasks there are.
 _COUNTS = {"ntasks", "nodes", "ntasks-per-node", "ntasks-per-gpu", "ntasks-per-tres"}
@@ -62,13 +64,17 @@ def parse_run(words: Sequence[str], place: Place, **wishes) -> Run:
     if ":" in line.command[:1] or not line.command:
         raise UserError("run: no image: say what to run in: socker run IMAGE COMMAND...")
     name, command = line.command[0], line.command[1:]
-    if not command:
+    if not command or not command[0]:
         raise UserError(
             f"run: no command behind the image {name}: an image's own CMD is not used: "
-            f"socker run {name} COMMAND..."
+            f"say what to run: socker run {name} COMMAND..."
         )
     if name != "none":
         image.parse_reference(name, place.cwd, "run")
+    if (wishes.get("tasks") or 1) > MOST_TASKS:
+        raise UserError(
+            f"run: -n {wishes['tasks']}: srun cannot count so far: give a smaller number"
+        )
     return Run(name, tuple(command), Line(line.words, line.options, ()), **wishes)
 
 
@@ -78,7 +84,8 @@ def run_argv(run: Run, place: Place) -> list[str]:
     argv.append(place.option("container-image", run.image))
     if run.env:
         entries = ",".join(_env_entry(entry, run, place) for entry in run.env)
-        environment.parse_option(entries)
+        with _named("--container-env", "run: -e"):
+            environment.parse_option(entries)
         argv.append(place.option("container-env", entries))
     if run.mounts:
         argv.append(place.option("container-mounts", _mounts(run.mounts, place.cwd)))
@@ -140,7 +147,8 @@ def _env_entry(entry: str, run: Run, place: Place) -> str:
         raise UserError(f"run: -e {entry}: `{name}` is no variable's name: give one -e for each")
     if not _has_comma(entry):
         return entry
-    environment.parse_option(f"{name}=")
+    with _named("--container-env", "run: -e"):
+        environment.parse_option(f"{name}=")
     exported = {o.value for o in run.srun.options if o.name == "export"}
     exported.add(place.environ.get("SLURM_EXPORT_ENV", "ALL"))
     if name in environment.NODE_VARIABLES or name.startswith(_STEERS) or exported != {"ALL"}:
@@ -158,43 +166,80 @@ def _mounts(entries: Iterable[str], cwd: str) -> str:
                 f"run: --mount {entry}: a path with a comma cannot be mounted: give one --mount "
                 "for each"
             )
-        mounts.parse_entry(entry, cwd)
+        with _named(mounts.OPTION, "run: --mount"):
+            mounts.parse_entry(entry, cwd)
     return ",".join(entries)
 
 
+@contextlib.contextmanager
+def _named(option: str, given: str) -> Iterator[None]:
+    """Errors about srun's option are told of the one that was given."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(option, given, 1)) from error
+
+
 PULLED = "/.socker-pulled"
+PROGRESS = "SOCKER_PROGRESS=bars"  # asks the nodes for lines of JSON (stages.py)
 
 
-def pull_argv(name: str, place: Place, launcher: str) -> list[str]:
+def pull_argv(name: str, place: Place, launcher: str, bars: bool = False) -> list[str]:
     """A step on all nodes of the job whose command any image can run, even an empty one.
 
     The launcher is static and does nothing under another name than its own
     (spank_plugin/launch.c): it is mounted into the image, and is the command.
     """
+    if name == "none":
+        raise UserError("pull: none is no image: name one: socker pull IMAGE")
     reference = image.parse_reference(name, place.cwd, "pull")
     if reference.source == "engine":
         raise UserError(f"pull: {name}: dockerd:// is never pulled: leave that part out")
-    nodes = place.environ.get("SLURM_JOB_NUM_NODES", "")
-    if not place.in_job or not nodes.isdecimal():
+    components = job_components(place.environ)
+    if not place.in_job or not components:
         raise UserError(
             "pull: no allocation: images are pulled on a job's nodes: use it in a batch script "
             f"or in salloc: salloc -N1 socker pull {name}"
         )
-    argv = [
-        "srun",
-        "--overlap",
-        "--mem=0",
-        f"--nodes={nodes}",
-        f"--ntasks={nodes}",
-        "--ntasks-per-node=1",
-    ]
-    argv += ["--label", "--input=none", place.option("container-image", name)]
+    containers = [place.option("container-image", name)]
     if reference.source == "registry":
-        argv.append(place.option("container-pull", "always"))
-    argv.append(place.option("container-mounts", f"{launcher}:{PULLED}"))
-    argv.append(place.option("container-workdir", "/"))
-    argv.append(f"--{place.prefix}no-container-entrypoint")  # nothing of the image is executed
-    return [*argv, "--", PULLED]
+        containers.append(place.option("container-pull", "always"))
+    containers.append(place.option("container-mounts", f"{launcher}:{PULLED}"))
+    containers.append(place.option("container-workdir", "/"))
+    # Nothing of the image is executed.
+    containers.append(f"--{place.prefix}no-container-entrypoint")
+    argv = ["srun"]
+    for group, nodes in enumerate(components):
+        # The components of a heterogeneous job share their container options.
+        argv += [":"] if group else []
+        argv += [f"--het-group={group}"] if len(components) > 1 else []
+        argv += _a_task_a_node(nodes, bars)
+        argv += [] if group else containers
+        argv += ["--", PULLED]
+    return argv
+
+
+def _a_task_a_node(nodes: int, bars: bool) -> list[str]:
+    argv = ["--overlap", "--mem=0", f"--nodes={nodes}", f"--ntasks={nodes}"]
+    argv += ["--ntasks-per-node=1", "--label", "--input=none", "--quit-on-interrupt"]
+    return [*argv, f"--export=ALL,{PROGRESS}"] if bars else argv
+
+
+def job_components(environ: Mapping[str, str]) -> list[int]:
+    """How many nodes each component of the job has; one component but in heterogeneous jobs."""
+    return [int(n) for n in _of_components("SLURM_JOB_NUM_NODES", environ) if n.isdecimal()]
+
+
+def job_nodes(environ: Mapping[str, str]) -> list[str]:
+    """Their nodes, as Slurm writes lists of them."""
+    return _of_components("SLURM_JOB_NODELIST", environ)
+
+
+def _of_components(name: str, environ: Mapping[str, str]) -> list[str]:
+    size = environ.get("SLURM_HET_SIZE", "")
+    groups = range(int(size)) if size.isdecimal() else ()
+    names = [f"{name}_HET_GROUP_{group}" for group in groups] or [name]
+    return [environ[name] for name in names if name in environ]
 
 
 def without_job_options(environ: Mapping[str, str]) -> dict[str, str]:

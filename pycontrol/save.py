@@ -116,7 +116,7 @@ class Meter:
     def write(self, data: bytes) -> int:
         self._pipe.write(data)
         self._written += len(data)
-        self._teller.tell(f"saving to {self._target.text}: {megabytes(self._written)} written")
+        self._teller.tell("saving to", self._target.text, f"{megabytes(self._written)} written")
         return len(data)
 
 

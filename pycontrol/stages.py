@@ -1,4 +1,7 @@
-"""Shows the user what a step's set-up does, and how long: with -v or SOCKER_VERBOSE=1."""
+"""Shows the user what a step's set-up does, and how long: with -v or SOCKER_VERBOSE=1.
+
+`socker pull` on a terminal asks by SOCKER_PROGRESS=bars for lines that it draws.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,14 @@ import time
 
 from pycontrol.bridge import Channel, StepFacts
 
+PROGRESS, BARS = "SOCKER_PROGRESS", "bars"  # runstep.py has them, too
+
 
 class Stages:
     """One line a stage, with its time in milliseconds."""
 
     def __init__(self, facts: StepFacts, channel: Channel):
+        channel.bars = facts.env.get(PROGRESS) == BARS
         self._shown = ("verbose", "1") in facts.options
         self._where = facts.node
         self._channel = channel
@@ -22,3 +28,8 @@ class Stages:
             milliseconds = (now - self._since) * 1000
             self._channel.tell(f"{self._where}: {stage}: {milliseconds:.0f} ms")
         self._since = now
+
+    def ready(self) -> None:
+        """All that this node has to do is done."""
+        if self._channel.bars:
+            self._channel.report("ready")

@@ -7,9 +7,12 @@
         KEY.json                    the record of a running container
         KEY/passwd, KEY/group       what tasks mount over the image's own
         roots/NAME                  the directories of the job's writable roots
+        steps/, ended               of steps that started and ended (audit.py)
         step-ID                     what is to be done when that step ends
+        shown, KEY.steps            what its owner may see of all this (shown.py)
     /run/socker/pulls/NN.lock       held while an image is pulled or imported; 256 of them
     /run/socker/files/              image files that were imported (imagefile.py)
+    /run/socker/images/             what users may know of the node's images (shown.py)
 
 Prolog, steps, epilog and gc are different processes: nothing is kept in memory
 (DESIGN D8).  KEY is a hash of what the container is for: an image, a name, or
@@ -206,12 +209,13 @@ def open_namespace(record: Record) -> int:
     return descriptor
 
 
-def write(path: Path, text: str, mode: int) -> None:
+def write(path: Path, text: str, mode: int, owner: int = -1) -> None:
     """Replace a file in one step: a reader sees the old or the new one."""
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+        os.fchown(descriptor, owner, -1)  # -1: its maker's
         file.write(text)
     draft.replace(path)
 

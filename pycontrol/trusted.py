@@ -43,4 +43,4 @@ def read(path: Path) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise NodeError(f"{path}: it is not UTF-8 text: {error}") from error
+        raise NodeError(f"{path}: it is not UTF-8 text: {error}: correct it") from error

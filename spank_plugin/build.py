@@ -1,11 +1,12 @@
 """Builds the plugin: `python3 spank_plugin/build.py OUTPUT_DIRECTORY`.
 
-Four files come out of it:
+Five files come out of it:
 
     socker.so          the SPANK plugin: small, not linked with libpython
     socker_python.so   the interpreter and the hooks' entry, embedded by cffi
     pause              the idle first process of a container, static
     launch             what stands before a command with an ENTRYPOINT, static
+    slurm-command      srun, sbatch and the like inside an image, static
 
 SLURM_INCLUDE names the directory that holds slurm/spank.h of the Slurm release
 the plugin is for (default: the compiler's own path); CC the compiler.
@@ -24,10 +25,16 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 SHIM = [
-    *("plugin.c", "options.c", "submit.c", "submit_check.c", "protect.c", "step.c", "args.c"),
-    *("hook.c", "records.c", "plan.c", "prolog.c", "launch_arrange.c", "hint.c"),
+    *("plugin.c", "options.c", "submit.c", "submit_check.c", "submit_directory.c"),
+    *("protect.c", "inside.c", "step.c", "args.c", "hook.c", "records.c", "plan.c"),
+    *("prolog.c", "launch_arrange.c", "hint.c", "job_files.c"),
     *("join.c", "mounts.c", "targets.c", "syscalls.c", "caps.c"),
 ]
+STATIC = {
+    "pause": ["pause.c"],
+    "launch": ["launch.c"],
+    "slurm-command": ["slurm_command.c", "inside.c"],
+}
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Werror=implicit-function-declaration"]
 HARDENING = ["-O2", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
 
@@ -69,10 +76,10 @@ def build_plugin(output: Path) -> None:
 
 def build_static(output: Path) -> None:
     """Compile the static binaries that run inside containers."""
-    for name in ("pause", "launch"):
+    for name, sources in STATIC.items():
         _compile(
             "-D_GNU_SOURCE", "-std=gnu11", "-static", "-s", *WARNINGS, *HARDENING,
-            "-o", output / name, f"{name}.c",
+            "-o", output / name, *sources,
         )  # fmt: skip
 
 

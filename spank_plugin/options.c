@@ -67,6 +67,11 @@ const struct option_spec OPTIONS[OPTION_COUNT] = {
 	[TMP] = { "container-tmp", "host|private",
 		"what /tmp is inside: the node's, or one of the step's own",
 		.rival = TMP },
+	[SLURM] = { "container-slurm", NULL,
+		"have srun, sbatch and Slurm's other commands inside, as batch "
+		"scripts and interactive steps do", .rival = NO_SLURM },
+	[NO_SLURM] = { "no-container-slurm", NULL,
+		"do not show Slurm's commands inside", .rival = SLURM },
 	[REMAP_ROOT] = { "container-remap-root", NULL,
 		"not supported yet: be root inside the container",
 		.rival = NO_REMAP_ROOT },
@@ -172,6 +177,7 @@ int options_register(spank_t sp, int ac, char **av)
 /* --- on the node ------------------------------------------------------------- */
 
 static bool verbose;	/* the user wants to see the stages and their times */
+static char *directory;	/* "directory=PATH" of an srun in a container; submit_directory.c */
 
 void options_show_stages(void)
 {
@@ -183,6 +189,8 @@ static void receive_one(char *text)
 	char *equals = strchr(text, '=');
 
 	verbose = verbose || !strcmp(text, "verbose=1");
+	if (!strncmp(text, "directory=", strlen("directory=")))
+		directory = strdup(text);
 	for (int i = 0; equals && i < OPTION_COUNT; i++)
 		if ((size_t)(equals - text) == strlen(OPTIONS[i].name) &&
 		    !strncmp(text, OPTIONS[i].name, (size_t)(equals - text)))
@@ -235,10 +243,12 @@ bool options_want_container(void)
 
 char **options_collect(void)
 {
-	char **list = options_lost ? NULL : calloc(OPTION_COUNT + 2, sizeof(*list));
+	char **list = options_lost ? NULL : calloc(OPTION_COUNT + 3, sizeof(*list));
 	size_t count = 0;
 
 	if (list && verbose && !(list[count++] = strdup("verbose=1")))
+		return NULL;
+	if (list && directory && !(list[count++] = strdup(directory)))
 		return NULL;
 	for (int i = 0; list && i < OPTION_COUNT; i++)
 		if (option_given(i) && asprintf(&list[count++], "%s=%s",

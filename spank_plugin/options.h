@@ -25,6 +25,8 @@ enum {
 	UNSHARE,
 	PULL,
 	TMP,
+	SLURM,
+	NO_SLURM,
 	REMAP_ROOT,
 	NO_REMAP_ROOT,
 	OPTION_COUNT
@@ -62,6 +64,12 @@ bool submit_expects(int which, const char *text);
 bool submit_from_job(int which);
 /* submit_check.c: -1 when the parser refuses the options, and has said why. */
 int submit_check(int ac, char **av);
+
+/* submit_directory.c: around srun's own reading of its environment. */
+void submit_directory_begin(void);
+void submit_directory_end(void);
+/* The directory of the image that srun was started in; NULL for one of the node. */
+const char *submit_directory(void);
 
 /* What a command line says in the end, on its way to the node. */
 #define OPTIONS_SEPARATOR "\037"

@@ -31,14 +31,12 @@
 
 SPANK_PLUGIN(socker, 1);
 
-/* Where a node keeps the state of jobs that used a container; root's alone. */
-#define STATE_DIRECTORY "/run/socker"
-
 static bool wanted;		/* the step asked for a container */
 static bool can_join;		/* the task kept its capabilities */
 static struct hook hook = HOOK_NONE;
 static struct hook_config config;
 static size_t task_count, tasks_ended;
+static int worst_status;	/* of the step's tasks on this node, as shells say it */
 static pid_t loaded_in;		/* the process that keeps our state */
 
 int slurm_spank_init(spank_t sp, int ac, char **av)
@@ -179,7 +177,7 @@ static int enter_container(spank_t sp)
 	if (plan.namespaces[NS_MOUNT] < 0 || arrange_environment(sp, &plan) ||
 	    launch_arrange(sp, &plan))
 		return -1;
-	if (join_container(&plan, &workdir) ||
+	if (join_container(&plan, &workdir) || step_close_descriptors_on_exec(sp) ||
 	    spank_setenv(sp, "PWD", workdir, 1) != ESPANK_SUCCESS)
 		return -1;
 	if (index == 0)
@@ -213,27 +211,15 @@ static void tell_step(const char *text)
 	say("%s", text);
 }
 
-/* Whether the hooks have left that file or directory of the job. */
-static bool has_state(const struct step_request *request, const char *file)
-{
-	char path[512];
-	int length = snprintf(path, sizeof(path), "%s/%s/%u%s", STATE_DIRECTORY,
-			      request->node, request->job_id, file);
-
-	return length > 0 && (size_t)length < sizeof(path) && access(path, F_OK) == 0;
-}
-
-/* Only if the hook of step_start left a file that asks for it. */
 static void run_step_end(spank_t sp)
 {
 	struct step_request request;
 	struct plan none = PLAN_EMPTY;
-	char file[32];
 
 	if (step_fill_step(sp, &request))
 		return;
-	snprintf(file, sizeof(file), "/step-%u", request.step_id);
-	if (!has_state(&request, file))
+	job_note_end(&request, worst_status);
+	if (!job_step_has_end(&request))
 		return;
 	request.hook = SOCKER_STEP_END;
 	request.options = options_collect();
@@ -252,7 +238,10 @@ int slurm_spank_task_exit(spank_t sp, int ac, char **av)
 {
 	(void)ac;
 	(void)av;
-	if (!wanted || ++tasks_ended != task_count)
+	if (!wanted)
+		return 0;
+	worst_status = step_worse_status(sp, worst_status);
+	if (++tasks_ended != task_count)
 		return 0;
 	hook_end(&hook);
 	run_step_end(sp);
@@ -284,7 +273,7 @@ int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
 		slurm_error("socker: epilog: Slurm does not tell about the job");
 		return 0;
 	}
-	if (!has_state(&request, "") || hook_config_parse(&config, ac, av))
+	if (!job_used_us(&request) || hook_config_parse(&config, ac, av))
 		return 0;
 	request.hook = SOCKER_JOB_EPILOG;
 	request.plugin_args = config.args;

@@ -146,6 +146,20 @@ char **step_command(spank_t sp);
 int step_apply_environment(spank_t sp, const struct words *changes);
 int step_copy_variables(spank_t sp, const struct words *copies);
 
+/* Of the task that has ended, as shells say it, or the other if that is higher. */
+int step_worse_status(spank_t sp, int other);
+/* In a task: the command gets stdin, stdout, stderr and what PMI has, nothing else. */
+int step_close_descriptors_on_exec(spank_t sp);
+
+/* job_files.c */
+
+/* Where a node keeps the state of jobs that used a container; root's alone. */
+#define STATE_DIRECTORY "/run/socker"
+
+bool job_used_us(const struct step_request *request);
+bool job_step_has_end(const struct step_request *request);
+void job_note_end(const struct step_request *request, int status);
+
 /* prolog.c: the site's TaskProlog, on the node */
 
 /* Before the join; its variables and removals are added to changes. */

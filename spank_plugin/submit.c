@@ -28,7 +28,6 @@
 enum { NAME_SIZE = 128 };
 
 static char *expected[OPTION_COUNT];	/* what Slurm will give from JOB_VARIABLE */
-
 static bool from_environment[OPTION_COUNT];
 
 bool submit_from_job(int which)
@@ -130,6 +129,8 @@ void submit_begin(bool new_job)
 {
 	char name[NAME_SIZE];
 
+	if (!new_job)
+		submit_directory_begin();
 	/* A new job submitted from within a job starts without that job's options. */
 	for (int i = 0; new_job && i < OPTION_COUNT; i++)
 		unset_variables(i);
@@ -214,6 +215,18 @@ static int make_paths_absolute(void)
 	return 0;
 }
 
+/* list with one more entry, in place of it; NULL without memory. */
+static char *append(char *list, const char *name, const char *value)
+{
+	const char *separator = list && *list ? OPTIONS_SEPARATOR : "";
+	char *longer;
+
+	if (!list || asprintf(&longer, "%s%s%s=%s", list, separator, name, value) < 0)
+		longer = NULL;
+	free(list);
+	return longer;
+}
+
 /*
  * What goes to the node.  Complete: Slurm sends along what this command line took
  * back, too.
@@ -221,19 +234,16 @@ static int make_paths_absolute(void)
 static char *list_options(void)
 {
 	const char *verbose = getenv("SOCKER_VERBOSE");
-	bool stages = verbose && switched_on(verbose) && options_want_container();
-	char *list = strdup(stages ? "verbose=1" : "");
-	for (int i = 0; list && i < OPTION_COUNT; i++) {
-		char *longer;
+	bool container = options_want_container();
+	char *list = strdup("");
 
-		if (!option_given(i))
-			continue;
-		if (asprintf(&longer, "%s%s%s=%s", list, *list ? OPTIONS_SEPARATOR : "",
-			     OPTIONS[i].name, option_values[i].text) < 0)
-			longer = NULL;
-		free(list);
-		list = longer;
-	}
+	if (container && verbose && switched_on(verbose))
+		list = append(list, "verbose", "1");
+	if (container && submit_directory())
+		list = append(list, "directory", submit_directory());
+	for (int i = 0; list && i < OPTION_COUNT; i++)
+		if (option_given(i))
+			list = append(list, OPTIONS[i].name, option_values[i].text);
 	return list;
 }
 
@@ -278,6 +288,7 @@ static void publish_to_job(spank_t sp)
 
 int submit_settle(spank_t sp, int ac, char **av, bool new_job)
 {
+	submit_directory_end();
 	drop_overruled();
 	if (make_paths_absolute() || submit_check(ac, av))
 		return -1;

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "inside.h"
 #include "options.h"
 
 enum {
@@ -40,17 +41,26 @@ static bool anything_new(void)
 	return false;
 }
 
+/* For an srun inside a container: the interpreter's packages are elsewhere there. */
+#define CHECK_INSIDE \
+	"import sys; sys.path.insert(0, '" INSIDE_PACKAGES "'); " \
+	"from pycontrol import submit; sys.exit(submit.main())"
+
 /* Arguments: those of the plugstack line, which hold settings. */
 static char **command(const char *python, int ac, char **av)
 {
-	static const char *const start[] = { "-I", "-m", "pycontrol.submit" };
-	char **argv = calloc((size_t)ac + 5, sizeof(*argv));
+	const char *const on_node[] = { python, "-I", "-m", "pycontrol.submit" };
+	const char *const in_image[] = { INSIDE_PYTHON, "-I", "-c", CHECK_INSIDE };
+	char **words = inside_words();
+	size_t front = words ? INSIDE_WORDS : 0;
+	char **argv = calloc(front + 4 + (size_t)ac + 1, sizeof(*argv));
 
 	if (!argv)
 		return NULL;
-	argv[0] = (char *)python;
-	memcpy(argv + 1, start, sizeof(start));
-	memcpy(argv + 4, av, (size_t)ac * sizeof(*av));
+	if (words)
+		memcpy(argv, words, front * sizeof(*argv));
+	memcpy(argv + front, words ? in_image : on_node, sizeof(on_node));
+	memcpy(argv + front + 4, av, (size_t)ac * sizeof(*av));
 	return argv;
 }
 

@@ -131,13 +131,22 @@ def munge_answers() -> bool:
     return made is not None and succeeds("unmunge", timeout=3, stdin=made)
 
 
+def node_state(name: str) -> str:
+    return (output("sinfo", "-h", "-n", name, "-o", "%T") or b"").decode().strip()
+
+
 def node_is_up(name: str) -> bool:
-    state = output("sinfo", "-h", "-n", name, "-o", "%T") or b""
-    return state.decode().strip() in ("idle", "mixed", "allocated", "completing")
+    return node_state(name) in ("idle", "mixed", "allocated", "completing")
+
+
+def node_responds(name: str) -> bool:
+    """The controller hears from it, drained or not; * marks one that is silent."""
+    state = node_state(name)
+    return bool(state) and not state.startswith(("down", "unk")) and not state.endswith("*")
 
 
 def slurmd_works(name: str) -> bool:
-    """The controller knows the node as up, and its slurmd itself reacts.
+    """The controller hears from the node, and its slurmd itself reacts.
 
     For minutes the controller does not notice a slurmd that hangs.  One that
     works hangs up at once on a message that is no message.
@@ -151,7 +160,7 @@ def slurmd_works(name: str) -> bool:
                 connection.recv(1)
     except OSError:
         return False
-    return node_is_up(name)
+    return node_responds(name)
 
 
 def http_answers() -> bool:

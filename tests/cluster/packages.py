@@ -20,6 +20,7 @@ NEEDED = [
     "libslurm-dev",
     "make",
     "munge",
+    "musl-tools",  # programs of images with another C library
     "openmpi-bin",  # mpirun, which starts ranks in images
     "procps",
     "python3-dev",
@@ -28,6 +29,7 @@ NEEDED = [
     "slurm-wlm-basic-plugins",
     "slurmctld",
     "slurmd",
+    "strace",  # shows what a joining task opens
     "squashfs-tools",  # makes squashfs images for tests
     "squashfs-tools-ng",  # reads them
 ]

@@ -46,7 +46,7 @@ def install() -> bool:
     remove_build_files()  # an old one may hold modules that are gone
     run(*pip, "--no-build-isolation", "--force-reinstall", "--no-deps", CHECKOUT)
     remove_build_files()
-    run(*pip, "docker", "click")
+    run(*pip, "docker", "click", "rich")
     run(VENV / "bin/socker", "install", "--enable")
     STAMP.write_text(wanted)
     return True

@@ -1,9 +1,12 @@
 """The socker command on the cluster: run, pull, images, ps, explain."""
 
 import json
+import re
 import subprocess
 
 from conftest import BUSYBOX, DEBIAN, SOCKER, read
+
+from tests.terminal import Terminal
 
 
 def socker(user, *argv, **options):
@@ -40,10 +43,6 @@ def test_run_with_sruns_options(alice):
     assert sorted(result.lines) == ["0: n1", "1: n2"]
 
 
-def test_stdin(alice):
-    assert socker(alice, "run", BUSYBOX, "wc", "-c", stdin="x" * 100_000).lines == ["100000"]
-
-
 def test_the_commands_own_dashes(alice):
     assert socker(alice, "run", BUSYBOX, "echo", "--", "-N2").lines == ["-- -N2"]
 
@@ -58,13 +57,6 @@ def test_in_an_allocation(alice):
 def test_beside_the_batch_script_and_another_step(alice):
     text = f"#!/bin/sh\nsrun -n1 sleep 5 &\n{SOCKER} run {BUSYBOX} echo ran; wait\n"
     assert alice.script(text, "-n1").lines == ["ran"]
-
-
-def test_a_terminal(alice):
-    """script(1) gives it one, and one that is closed ends the shell."""
-    command = f"{SOCKER} run {BUSYBOX} tty"
-    result = alice.run("script", "-qec", command, "/dev/null")
-    assert "/dev/pts/" in result.stdout
 
 
 def test_a_signal_ends_the_command(alice, wait_for):
@@ -117,23 +109,109 @@ def test_pull_of_what_is_not_there(alice):
 # --- images, ps, explain ---------------------------------------------------------------
 
 
-def test_images(alice):
+def images_of(user):
+    """By name, as the user sees them."""
+    found = json.loads(socker(user, "images", "--json").stdout)["present"]
+    return {image["image"]: image for image in found}
+
+
+def test_images(alice, bob, make_image):
+    """Users see what they have run, with what root sees of it, and nothing of others."""
+    private = make_image("alices-own")
+    assert socker(alice, "run", private, "true").status == 0
+    assert socker(bob, "run", BUSYBOX, "true").status == 0
+    everything = {i["image"]: i for i in json.loads(read(SOCKER, "images", "--json"))["present"]}
+    for user, name in ((alice, private), (bob, BUSYBOX)):
+        shown, known = images_of(user)[name], everything[name]
+        for part in ("digest", "image_id", "size"):
+            assert shown[part] == known[part]
+        assert re.fullmatch(r"sha256:[0-9a-f]{64}", shown["digest"])
+    assert private not in images_of(bob)
+    assert "alices-own" not in socker(bob, "images").stdout
+    assert private in socker(alice, "images").stdout
+
+
+def test_the_files_behind_it_are_the_users_alone(alice, bob):
     assert socker(alice, "run", BUSYBOX, "true").status == 0
-    found = json.loads(read(SOCKER, "images", "--json"))
-    assert BUSYBOX in [image["image"] for image in found["present"]]
-    assert "only root can ask its engine" in socker(alice, "images").stdout
+    mine = "/run/socker/images/$(id -u alice).shown"
+    assert alice.run("sh", "-c", f"cat {mine}").status == 0
+    for path in (mine, mine.replace(".shown", ".json")):
+        assert "Permission denied" in bob.run("sh", "-c", f"cat {path}").stderr
+    assert "Permission denied" in bob.run("ls", "/run/socker/images").stderr
+
+
+def containers_of(*argv):
+    return json.loads(subprocess.run(argv, capture_output=True, text=True, timeout=60).stdout)
 
 
 def test_ps(alice, bob, wait_for):
-    step = alice.start("srun", "-Q", "-w", "n1", f"--docker={BUSYBOX}", "sleep", "300")
-    wait_for(lambda: json.loads(read(SOCKER, "ps", "--json")))
-    [found] = json.loads(read(SOCKER, "ps", "--json"))
-    assert (found["user"], found["node"], found["image"]) == ("alice", "n1", BUSYBOX)
-    [own] = json.loads(socker(alice, "ps", "--json").stdout)
-    assert (own["job"], own["steps"], own["node"], own["image"]) == (found["job"], 1, "n1", "-")
+    """Two images in one job, and a step that has none."""
+    script = (
+        f"srun -Q --overlap -n1 sleep 100 & srun -Q --overlap -n1 --docker={DEBIAN} sleep 100 &"
+        "srun -Q --overlap -n1 --docker=none sleep 100 & wait"
+    )
+    argv = ["salloc", "-Q", "-w", "n1", f"--docker={BUSYBOX}", "sh", "-c", script]
+    job = alice.start(*argv, stdout=-1, stderr=-1)
+
+    def both():
+        found = json.loads(socker(alice, "ps", "--json").stdout)
+        return found if sum(len(c["steps"]) for c in found) == 2 else None
+
+    own = wait_for(both)
+    assert {c["image"] for c in own} == {BUSYBOX, DEBIAN}
+    assert {(c["user"], c["node"]) for c in own} == {("alice", "n1")}
+    assert {step for c in own for step in c["steps"]} <= {"0", "1", "2"}
+    everybodys = containers_of(SOCKER, "ps", "--json")
+    key = ("job", "image", "node", "user", "steps")
+    assert sorted([c[k] for k in key] for c in own) == sorted(
+        [c[k] for k in key] for c in everybodys
+    )
     assert json.loads(socker(bob, "ps", "--json").stdout) == []
+    inside = alice.run("sh", "-c", f"cat /run/socker/n1/{own[0]['job']}/shown")
+    assert inside.status == 0
+    assert bob.run("sh", "-c", f"cat /run/socker/n1/{own[0]['job']}/shown").status == 1
     read("scancel", "--user=alice")
-    step.wait(30)
+    job.communicate(timeout=30)
+
+
+def test_ps_between_steps_and_behind_a_steps_own_container(alice):
+    script = (
+        f"srun true; {SOCKER} ps; srun --container-writable true; {SOCKER} ps --json;"
+        f"sleep 1; {SOCKER} ps"
+    )
+    result = in_job(alice, script, "-n1", f"--docker={BUSYBOX}")
+    lines = [line.split() for line in result.lines if BUSYBOX in line and '"' not in line]
+    assert [(line[1], line[2]) for line in lines] == [("-", BUSYBOX)] * 2
+
+
+def test_ps_of_a_batch_script(alice):
+    text = f"#!/bin/sh\n#SBATCH --docker={BUSYBOX}\nsleep 8\n"
+    (alice.home / "ps.sh").write_text(text)
+    alice.run("sbatch", "-o", "/dev/null", "ps.sh")
+    try:
+        steps = []
+        for _ in range(100):
+            steps = [c["steps"] for c in json.loads(socker(alice, "ps", "--json").stdout)]
+            if steps == [["batch"]]:
+                break
+        assert steps == [["batch"]]
+    finally:
+        read("scancel", "--user=alice")
+        (alice.home / "ps.sh").unlink()
+
+
+def test_tables_on_a_terminal(alice):
+    """rich's, no wider than it; plain columns elsewhere."""
+    assert socker(alice, "run", BUSYBOX, "true").status == 0
+    env = alice.environment({"TERM": "xterm"})
+    terminal = Terminal(*alice.command(SOCKER, "images"), env=env, columns=60)
+    assert terminal.end() == 0
+    table = [line for line in terminal.lines() if not line.startswith("socker: ")]
+    assert max(map(len, table)) <= 60
+    assert any("\u2500" in line for line in table)
+    plain = socker(alice, "images").stdout
+    assert plain.isascii()
+    assert plain.splitlines()[0].split() == ["IMAGE", "DIGEST", "ID", "SIZE", "USED"]
 
 
 def test_explain_says_what_happens(alice):

@@ -1,16 +1,14 @@
 """Finding and pulling images: once per node, with progress, with clear errors."""
 
-import contextlib
 import os
-import socket
 import subprocess
-import threading
 import time
 from pathlib import Path
 
 import images
 import pytest
 from conftest import BUSYBOX, REGISTRY, containers, read
+from slow_registry import SlowRegistry
 
 
 def engine_pulls(reference: str, since: float) -> int:
@@ -91,38 +89,6 @@ def test_a_present_image_needs_no_registry(alice):
     since = time.time()
     assert alice.srun(f"--docker={BUSYBOX}", "echo", "ran").lines == ["ran"]
     assert engine_pulls(BUSYBOX, since) == 0
-
-
-class SlowRegistry:
-    """A door to the registry that lets so many bytes a second through."""
-
-    def __init__(self, port: int, bytes_per_second: int):
-        self.address = f"127.0.0.1:{port}"
-        self._rate = bytes_per_second
-        self._listener = socket.create_server(("127.0.0.1", port))
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                host, port = REGISTRY.split(":")
-                server = socket.create_connection((host, int(port)))
-                for pair in ((client, server, None), (server, client, self._rate)):
-                    threading.Thread(target=self._carry, args=pair, daemon=True).start()
-
-    @staticmethod
-    def _carry(source, target, rate) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-                if rate:
-                    time.sleep(len(data) / rate)
-            target.shutdown(socket.SHUT_WR)
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
-        self._listener.close()
 
 
 @pytest.fixture

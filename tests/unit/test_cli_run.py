@@ -202,17 +202,49 @@ def test_refused(words, wishes, text):
 # --- socker pull ---------------------------------------------------------------------
 
 
+A_TASK_A_NODE = ["--ntasks-per-node=1", "--label", "--input=none", "--quit-on-interrupt"]
+CONTAINER = [
+    "--container-image=a", "--container-pull=always",
+    "--container-mounts=/usr/lib/socker/launch:/.socker-pulled", "--container-workdir=/",
+    "--no-container-entrypoint",
+]  # fmt: skip
+
+
 def test_pull():
     assert runstep.pull_argv("a", IN_JOB, "/usr/lib/socker/launch") == [
-        "srun", "--overlap", "--mem=0", "--nodes=3", "--ntasks=3", "--ntasks-per-node=1", "--label",
-        "--input=none", "--container-image=a", "--container-pull=always",
-        "--container-mounts=/usr/lib/socker/launch:/.socker-pulled", "--container-workdir=/",
-        "--no-container-entrypoint", "--", "/.socker-pulled",
+        "srun", "--overlap", "--mem=0", "--nodes=3", "--ntasks=3", *A_TASK_A_NODE,
+        *CONTAINER, "--", "/.socker-pulled",
     ]  # fmt: skip
+
+
+HETEROGENEOUS = {
+    "SLURM_JOB_ID": "7", "SLURM_HET_SIZE": "2",
+    "SLURM_JOB_NUM_NODES_HET_GROUP_0": "1", "SLURM_JOB_NUM_NODES_HET_GROUP_1": "2",
+    "SLURM_JOB_NODELIST_HET_GROUP_0": "n1", "SLURM_JOB_NODELIST_HET_GROUP_1": "n[2-3]",
+}  # fmt: skip
+
+
+def test_pull_in_a_heterogeneous_job():
+    """All components; container options are of the first, and hold for all."""
+    assert runstep.pull_argv("a", Place(HETEROGENEOUS, "/w"), "/usr/lib/socker/launch") == [
+        "srun", "--het-group=0", "--overlap", "--mem=0", "--nodes=1", "--ntasks=1", *A_TASK_A_NODE,
+        *CONTAINER, "--", "/.socker-pulled",
+        ":", "--het-group=1", "--overlap", "--mem=0", "--nodes=2", "--ntasks=2", *A_TASK_A_NODE,
+        "--", "/.socker-pulled",
+    ]  # fmt: skip
+
+
+def test_the_nodes_of_a_job():
+    assert runstep.job_nodes(HETEROGENEOUS) == ["n1", "n[2-3]"]
+    assert runstep.job_nodes({"SLURM_JOB_NODELIST": "n[1-4]"}) == ["n[1-4]"]
 
 
 def test_an_image_file_is_imported():
     assert "--container-pull=always" not in runstep.pull_argv("./a.tar", IN_JOB, "/l")
+
+
+def test_lines_for_bars():
+    assert "--export=ALL,SOCKER_PROGRESS=bars" in runstep.pull_argv("a", IN_JOB, "/l", bars=True)
 
 
 def test_pull_outside_and_of_the_engines_own():
@@ -220,6 +252,8 @@ def test_pull_outside_and_of_the_engines_own():
         runstep.pull_argv("a", OUTSIDE, "/l")
     with pytest.raises(UserError, match="dockerd:// is never pulled"):
         runstep.pull_argv("dockerd://a", IN_JOB, "/l")
+    with pytest.raises(UserError, match="none is no image"):
+        runstep.pull_argv("none", IN_JOB, "/l")
 
 
 def test_pull_takes_nothing_of_the_jobs_options():
@@ -273,7 +307,7 @@ def test_run_command(executed):
         (["explain", "-n2", "--container-tmp=x"], "socker: --container-tmp: `x` is none of "),
         (["nothing"], "socker: No such command 'nothing': see `socker -h`\n"),
         (["--nothing"], "socker: No such option"),
-        (["config", "--plugstack"], "socker: Option '--plugstack' requires an argument: "),
+        (["config", "--plugstack"], "socker: config: Option '--plugstack' requires an argument: "),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(executed, words, line):

@@ -29,7 +29,7 @@ def test_arguments_override(monkeypatch, tmp_path):
     ("text", "words"),
     [
         ("mount_hom = true", "did you mean mount_home"),
-        ("zzz = 1", "known are engine, "),
+        ("zzz = 1", "known are audit_log, "),
         ("mount_home = 1", "mount_home = 1 is a number, it must be true or false"),
         ("pull_timeout = true", "pull_timeout = True is true or false, it must be a number"),
         ("pull_timeout = 0", "must be 1 or more"),

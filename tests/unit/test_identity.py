@@ -30,3 +30,22 @@ def test_look_up_of_an_unknown_group():
     account = identity.look_up(0, 0, [0, 4242424])
     assert account.name == "root"
     assert account.groups == ((0, "root"), (4242424, "gid4242424"))
+
+
+def test_accounts_that_must_be_there():
+    slurm = ["slurm", "x", "64030", "64030", "", "/", "/usr/sbin/nologin"]
+    root = ["root", "x", "0", "0", "", "/", "/usr/sbin/nologin"]
+    image = "root:x:0:0::/root:/bin/ash\nslurm:x:7:7::/:\nbin:x:2:2::/:\n"
+    text = identity.passwd_file(ALICE, "/bin/sh", image, [slurm, root])
+    assert text.splitlines()[1:] == [
+        "slurm:x:64030:64030::/:/usr/sbin/nologin",
+        "root:x:0:0::/root:/bin/ash",
+        "bin:x:2:2::/:",
+    ]
+    text = identity.passwd_file(ALICE, "/bin/sh", "", [slurm, root])
+    assert [line.split(":")[0] for line in text.splitlines()] == ["alice", "slurm", "root"]
+
+
+def test_entries_of_the_node():
+    [root] = identity.entries(["root", "no-such-user", "root"])
+    assert root[:4] == ["root", "x", "0", "0"]

@@ -85,9 +85,9 @@ OPTION = "--container-mounts: "
         ("/a,", f"an entry has no source: {FORM}"),
         ("/a:", f"/a:: the target is missing: {FORM}"),
         ("/a:b", "b must be an absolute path: begin it with /"),
-        ("/a:/b/../c", "/b/../c must not contain `..`"),
-        ("/a:/", "/a:/: the target must not be / itself"),
-        ("/", "/: the target must not be / itself"),
+        ("/a:/b/../c", "/b/../c must not contain `..`: write the path without"),
+        ("/a:/", "/a:/: the target must not be / itself: name a directory below it"),
+        ("/", "/: the target must not be / itself: name a directory below it"),
         ("/a:/b:ro:z", f"/a:/b:ro:z has too many `:`: {FORM}"),
         ("/a:/b:ro+rw", "/a:/b:ro+rw: ro and rw contradict each other: give one"),
         (
@@ -101,8 +101,8 @@ OPTION = "--container-mounts: "
             "percentage of the node's memory, like 50%",
         ),
         ("umount:/t:ro", "umount:/t:ro: umount takes no flags: write umount:DST"),
-        ("umount:/", "umount:/: the target must not be / itself"),
-        ("/a\n:/b", "a path must not contain a line break"),
+        ("umount:/", "umount:/: the target must not be / itself: name a directory below it"),
+        ("/a\n:/b", "a path must not contain a line break: rename it"),
     ],
 )
 def test_wrong_mounts(text, message):
@@ -124,9 +124,9 @@ def test_a_path_that_is_too_long():
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("", "--container-workdir:  must be an absolute path: begin it with /"),
+        ("", "--container-workdir: `` must be an absolute path: begin it with /"),
         ("relative", "--container-workdir: relative must be an absolute path: begin it with /"),
-        ("/a/../b", "--container-workdir: /a/../b must not contain `..`"),
+        ("/a/../b", "--container-workdir: /a/../b must not contain `..`: write the path without"),
     ],
 )
 def test_wrong_workdir(path, message):

@@ -1,5 +1,6 @@
 """Records, locks and the bridge's records on the wire."""
 
+import json
 import os
 import socket
 import time
@@ -7,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pycontrol import bridge, state
-from pycontrol.bridge import Channel, printable
-from pycontrol.errors import JobEnded, NodeError
+from pycontrol import bridge, errors, patience, state
+from pycontrol.bridge import Channel
+from pycontrol.errors import JobEnded, NodeError, printable
 from pycontrol.image import Image, Reference
 from pycontrol.pull import Progress
 from pycontrol.state import JobState, Record
@@ -159,7 +160,9 @@ def test_pull_locks_do_not_grow_with_names(tmp_path):
 
 
 def test_texts_are_bounded():
-    assert len(printable("x" * 1_000_000)) == bridge.LONGEST_TEXT
+    long = printable("x" * 1_000_000 + ": the fix")
+    assert len(long) < errors.LONGEST_TEXT
+    assert long.endswith("x: the fix")
 
 
 def test_printable():
@@ -176,6 +179,58 @@ def test_progress_adds_up_layers():
         {"status": "Downloading", "id": "l1", "progressDetail": {"current": 6e6, "total": 9e6}},
     ):
         progress.add(event)
-    assert progress.line() == "6 of 9 MB, 1 of 2 layers complete"
+    assert progress.amount() == ("pulling", 6e6, 9e6)
+    assert progress.note() == "1 of 2 layers complete"
     progress.add({"status": "Pull complete", "id": "l1"})
-    assert progress.line() == "9 of 9 MB, 2 of 2 layers complete"
+    assert progress.amount() == ("unpacking", 9e6, 9e6)
+    assert progress.note() == "2 of 2 layers complete"
+
+
+def test_progress_of_layers_of_which_little_is_known():
+    progress = Progress()
+    for event in (
+        {"status": "Pulling fs layer", "id": "l1"},
+        {"status": "Waiting", "id": "l2"},
+        {"status": "Downloading", "id": "l1", "progressDetail": {"current": 9e6, "total": 9e6}},
+        {"status": "Verifying Checksum", "id": "l1"},
+        {"status": "Extracting", "id": "l1", "progressDetail": {"current": 1e6, "total": 9e6}},
+    ):
+        progress.add(event)
+    assert progress.amount() == ("pulling", 9e6, 9e6)
+    assert progress.note() == "0 of 2 layers complete, the size of 1 not known yet"
+    progress.add({"status": "Download complete", "id": "l2"})
+    assert progress.amount() == ("unpacking", 1e6, 9e6)
+    assert progress.note() == "0 of 2 layers complete"
+
+
+def test_what_goes_on_in_words_or_for_a_bar():
+    class Told:
+        bars = False
+
+        def __init__(self):
+            self.lines = []
+
+        def tell(self, text):
+            self.lines.append(text)
+
+        report = Channel.report
+
+    words, data = Told(), Told()
+    data.bars = True
+    for told in (words, data):
+        teller = patience.Teller(told, 5)
+        teller._next = 0
+        teller.tell("pulling", "a:1", "1 of 2 layers complete", 3_000_000, 9_000_000)
+        teller.tell("pulling", "a:1", "too early for another")
+    assert words.lines == ["pulling a:1: 3 of 9 MB, 1 of 2 layers complete"]
+    assert [json.loads(line) for line in data.lines] == [
+        {"doing": "pulling", "note": "1 of 2 layers complete", "done": 3e6, "total": 9e6}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "text"),
+    [(0, 0, ""), (3_000_000, 0, "3 MB"), (0, 9_000_000, "0 of 9 MB")],
+)
+def test_counts(done, total, text):
+    assert patience.counts(done, total) == text

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pycontrol import state, trusted
-from pycontrol.bridge import Channel, JobFacts, StepFacts, printable
+from pycontrol.bridge import Channel, JobFacts, StepFacts
 from pycontrol.config import Config, load
-from pycontrol.errors import JobEnded, SockerError
+from pycontrol.errors import JobEnded, SockerError, printable
 from pycontrol.policy import ContainerSpec
 from pycontrol.state import JobState, Record
 

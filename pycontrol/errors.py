@@ -33,8 +33,13 @@ LONGEST_TEXT = 4096  # characters of a line for the user
 
 
 def printable(text: str, longest: int = LONGEST_TEXT) -> str:
-    """A line of bounded length without control characters: texts quote users and registries."""
-    line = text[:longest].replace("\n", " ")
+    """A line of bounded length without control characters: texts quote users and registries.
+
+    Of one that is too long the middle is left out: its end says what to do.
+    """
+    if len(text) > longest:
+        text = f"{text[: longest // 2]} ... {text[-longest // 4 :]}"
+    line = text.replace("\n", " ")
     return "".join(c if c.isprintable() else "?" for c in line)
 
 

@@ -21,6 +21,7 @@ from pycontrol.savetarget import SaveTarget
 
 _RANKS = re.compile(r"[0-9,*-]+")  # the first word of a --multi-prog line
 NOBODY = 65534
+LARGEST_UID = 2**31 - 1  # maxID of libcontainer/user (opencontainers/runc)
 BATCH_STEP = 0xFFFFFFFB  # SLURM_BATCH_SCRIPT of slurm.h
 INTERACTIVE_STEP = 0xFFFFFFFA  # SLURM_INTERACTIVE_STEP: what salloc starts
 
@@ -122,6 +123,21 @@ def _refuse_multi_prog(request: ContainerRequest, config: Config, argv: tuple[st
         raise UserError(f"{option}: it does not work with --multi-prog: leave one of them out")
 
 
+def _refuse_account(uid: int) -> None:
+    if uid == 0:
+        raise PolicyError(
+            "root's jobs can have no containers: whatever an image holds would act as root of the "
+            "node: use another account"
+        )
+    if uid == NOBODY:
+        raise PolicyError(
+            f"uid {NOBODY}: the first processes of containers run as that user, so it cannot have "
+            "containers: use another account"
+        )
+    if uid > LARGEST_UID:
+        raise PolicyError(f"uid {uid}: engines know none above {LARGEST_UID}: use another account")
+
+
 def decide(
     request: ContainerRequest,
     account: Account,
@@ -133,11 +149,7 @@ def decide(
     terminal: bool = False,
 ) -> ContainerSpec:
     """The specification of a step's container; terminal: of srun --pty."""
-    if account.uid == NOBODY:
-        raise PolicyError(
-            f"uid {NOBODY}: the first processes of containers run as that user, so it cannot have "
-            "containers: use another account"
-        )
+    _refuse_account(account.uid)
     _refuse_multi_prog(request, config, argv)
     own_root = bool(request.name or request.writable)
     files = mounts.NAME_FILES if own_root else ()

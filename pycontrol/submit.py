@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping
 
 from pycontrol import request
-from pycontrol.errors import SockerError, UserError
+from pycontrol.errors import SockerError, UserError, printable
 
 REFUSED = 2
 _PYXIS = "PYXIS_CONTAINER_"
@@ -99,10 +99,10 @@ def main() -> int:
             check(added | given, os.getcwd())
         _write(added.items())
     except UserError as error:
-        print(f"socker: {request.with_prefix(str(error), prefix)}", file=sys.stderr)
+        print(f"socker: {printable(request.with_prefix(str(error), prefix))}", file=sys.stderr)
         return REFUSED
     except (SockerError, OSError) as error:
-        print(f"socker: {error}", file=sys.stderr)
+        print(f"socker: {printable(str(error))}", file=sys.stderr)
     return 0
 
 

@@ -174,7 +174,7 @@ static int enter_container(spank_t sp)
 	if (plan.namespaces[NS_MOUNT] < 0 || arrange_environment(sp, &plan) ||
 	    launch_arrange(sp, &plan))
 		return -1;
-	if (join_container(&plan, &workdir) ||
+	if (join_container(&plan, &workdir) || step_close_descriptors_on_exec(sp) ||
 	    spank_setenv(sp, "PWD", workdir, 1) != ESPANK_SUCCESS)
 		return -1;
 	plan_free(&plan);

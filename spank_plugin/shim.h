@@ -134,6 +134,8 @@ int step_apply_environment(spank_t sp, const struct words *changes);
 
 /* Of the task that has ended, as shells say it, or the other if that is higher. */
 int step_worse_status(spank_t sp, int other);
+/* In a task: the command gets stdin, stdout, stderr and what PMI has, nothing else. */
+int step_close_descriptors_on_exec(spank_t sp);
 
 /* job_files.c */
 

@@ -3,12 +3,15 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "shim.h"
+#include "task.h"
 
 /* uid_t and gid_t are handed to Python as they are. */
 _Static_assert(sizeof(uid_t) == sizeof(uint32_t), "uid_t is 32 bits");
@@ -92,6 +95,43 @@ int step_worse_status(spank_t sp, int other)
 		return other;
 	shown = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 	return shown > other ? shown : other;
+}
+
+/*
+ * Of the task's environment, as Slurm's pmi2 plugin has set it: a socket.  Without
+ * that plugin the user may have, and no file that leaked comes of it.
+ */
+static unsigned pmi_descriptor(spank_t sp)
+{
+	char **env = step_environment(sp);
+	struct stat status;
+
+	while (env && *env && strncmp(*env, "PMI_FD=", strlen("PMI_FD=")))
+		env++;
+	if (env && *env) {
+		int fd = atoi(*env + strlen("PMI_FD="));
+
+		if (fd > STDERR_FILENO && !fstat(fd, &status) && S_ISSOCK(status.st_mode))
+			return (unsigned)fd;
+	}
+	return 0;
+}
+
+/*
+ * Whatever slurmstepd or another plugin left open, root's files among it.  PMI's
+ * descriptor stays as it is: a wrong number in the environment opens nothing.
+ */
+int step_close_descriptors_on_exec(spank_t sp)
+{
+	unsigned first = STDERR_FILENO + 1, pmi = pmi_descriptor(sp);
+
+	if (pmi >= first) {
+		if (pmi > first && close_range(first, pmi - 1, CLOSE_RANGE_CLOEXEC))
+			return fail("descriptors cannot be closed: %m");
+		first = pmi + 1;
+	}
+	return close_range(first, ~0U, CLOSE_RANGE_CLOEXEC)
+		       ? fail("descriptors cannot be closed: %m") : 0;
 }
 
 /* Slurm's own array: an exchanged word is what Slurm sends or executes. */

@@ -28,6 +28,7 @@ NEEDED = [
     "slurm-wlm-basic-plugins",
     "slurmctld",
     "slurmd",
+    "strace",  # shows what a joining task opens
     "squashfs-tools",  # makes squashfs images for tests
     "squashfs-tools-ng",  # reads them
 ]

@@ -11,20 +11,28 @@ from conftest import BUSYBOX, containers, read
 SECRET = Path("/etc/shadow")
 
 
-def test_setuid_root_binary_gains_nothing(alice, make_image):
+# The engine's root, and those of the job's own with the image's layers idmapped.
+ROOTS = pytest.mark.parametrize(
+    "options", [(), ("--container-writable",), ("--container-name=work",)], ids=str
+)
+
+
+@ROOTS
+def test_setuid_root_binary_gains_nothing(alice, make_image, options):
     def fill(root):
         shutil.copy(root / "bin/busybox", root / "bin/busybox-setuid")
         (root / "bin/busybox-setuid").chmod(0o4755)
 
     image = make_image("setuid", fill)
     result = alice.srun(
-        f"--docker={image}", "/bin/busybox-setuid", "grep", "^Uid", "/proc/self/status"
+        f"--docker={image}", *options, "/bin/busybox-setuid", "grep", "^Uid", "/proc/self/status"
     )
     uids = set(result.stdout.split()[1:])
     assert uids == {alice.srun("id", "-u").stdout.strip()}
 
 
-def test_file_capabilities_gain_nothing(alice, make_image):
+@ROOTS
+def test_file_capabilities_gain_nothing(alice, make_image, options):
     """cap_setuid+ep on a binary, in the kernel's own format (vfs_cap_data v2)."""
 
     def fill(root):
@@ -35,12 +43,13 @@ def test_file_capabilities_gain_nothing(alice, make_image):
 
     image = make_image("filecaps", fill)
     result = alice.srun(
-        f"--docker={image}", "/bin/busybox-cap", "grep", "^Cap", "/proc/self/status"
+        f"--docker={image}", *options, "/bin/busybox-cap", "grep", "^Cap", "/proc/self/status"
     )
     assert {line.split()[1] for line in result.lines} == {"0" * 16}
 
 
-def test_device_node_gains_nothing(alice, make_image):
+@ROOTS
+def test_device_node_gains_nothing(alice, make_image, options):
     disk = os.stat("/dev/vda") if Path("/dev/vda").exists() else os.stat("/dev/mem")
 
     def fill(root):
@@ -56,7 +65,7 @@ def test_device_node_gains_nothing(alice, make_image):
         'for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" = pause ] && '
         "head -c 16 $p/root/zero; done"
     )
-    result = alice.srun(f"--docker={image}", "sh", "-c", script)
+    result = alice.srun(f"--docker={image}", *options, "sh", "-c", script)
     assert result.lines[0] == "0"
     assert result.stderr.count("Permission denied") >= 3
 

@@ -23,12 +23,11 @@ class Log:
 
 
 @pytest.fixture
-def facts(tmp_path):
+def facts(tmp_path, monkeypatch):
     JobState(tmp_path, "n1", 7).make([])
-    return StepFacts(
-        7, 1001, "n1", tmp_path, (f"audit_log={tmp_path}/audit", "audit_syslog=false"), 3, 0,
-        100, (), "/", {}, ("true",), (),
-    )  # fmt: skip
+    settings = Config(audit_log=f"{tmp_path}/audit", audit_syslog=False)
+    monkeypatch.setattr(audit, "settings_of", lambda facts: settings)
+    return StepFacts(7, 1001, "n1", tmp_path, (), 3, 0, 100, (), "/", {}, ("true",), ())
 
 
 def config(facts) -> Config:

@@ -5,9 +5,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from pycontrol import cli, cli_group, cli_steps, explain, given, srunline
+from pycontrol import cli, cli_group, cli_steps, explain, given, policy, request, srunline
 from pycontrol.config import Config
-from pycontrol.errors import UserError
+from pycontrol.errors import PolicyError, UserError
 from pycontrol.identity import Account
 from pycontrol.image import Image
 from pycontrol.mounts import Mount
@@ -149,6 +149,7 @@ def test_a_mount_in_words(mount, line):
 
 def test_control_characters_do_not_reach_the_terminal(monkeypatch):
     monkeypatch.setattr(cli_group, "settings", Config)
+    monkeypatch.setattr("os.getuid", lambda: 1)  # root's would be refused
     words = ["explain", "--docker=a", "--container-env=A=\x1b[31m\nforged", "sh", "-c", "echo \x07"]
     result = CliRunner().invoke(cli.main, words)
     assert result.exit_code == 0, result.output
@@ -156,8 +157,20 @@ def test_control_characters_do_not_reach_the_terminal(monkeypatch):
     assert "  command: sh -c 'echo ?'" in result.output.splitlines()
 
 
+@pytest.mark.parametrize(
+    ("uid", "words"),
+    [(0, "root's jobs"), (65534, "uid 65534"), (2**31, "engines know none above 2147483647")],
+)
+def test_accounts_that_can_have_no_containers(uid, words):
+    nobody = Account("x", uid, 1, "", "/", ((1, "x"),))
+    asked = request.parse((("docker", "a"),), "/")
+    with pytest.raises(PolicyError, match=words):
+        policy.decide(asked, nobody, Config(), cwd="/", step_id=0, argv=("a",))
+
+
 def test_the_command(monkeypatch):
     monkeypatch.setattr(cli_group, "settings", Config)
+    monkeypatch.setattr("os.getuid", lambda: 1)  # root's would be refused
     monkeypatch.setattr(cli_steps, "image_here", lambda reference, settings: None)
     result = CliRunner().invoke(cli.main, ["explain", "--json", "-whost", "--docker=a", "c", "-h"])
     assert result.exit_code == 0, result.output

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pycontrol import bridge, patience, state
+from pycontrol import bridge, errors, patience, state
 from pycontrol.bridge import Channel
-from pycontrol.errors import LONGEST_TEXT, JobEnded, NodeError, printable
+from pycontrol.errors import JobEnded, NodeError, printable
 from pycontrol.image import Image, Reference
 from pycontrol.pull import Progress
 from pycontrol.state import JobState, Record
@@ -160,7 +160,9 @@ def test_pull_locks_do_not_grow_with_names(tmp_path):
 
 
 def test_texts_are_bounded():
-    assert len(printable("x" * 1_000_000)) == LONGEST_TEXT
+    long = printable("x" * 1_000_000 + ": the fix")
+    assert len(long) < errors.LONGEST_TEXT
+    assert long.endswith("x: the fix")
 
 
 def test_printable():

@@ -101,19 +101,29 @@ def step(facts: StepFacts, channel: Channel) -> Iterator[Step]:
 
 
 def end_job(facts: JobFacts, job: JobState, channel: Channel) -> None:
-    """A line for each step that had started; status: None where nobody saw its end."""
-    started = sorted((job.folder / STEPS).glob("[0-9]*"))
-    config, ended = (settings_of(facts) if started else Config()), ended_steps(job)
-    for path in started:
-        start = json.loads(trusted.read(path))
-        status, when = ended.get(int(path.name), (None, time.time()))
-        names = ("node", "job", "step", "uid", "user", "image", "made_of", "image_id", "container")
-        line = {"time": timestamp(when), "event": "end", **{name: start[name] for name in names}}
-        write(
-            config,
-            channel,
-            line | {"seconds": round(when - path.stat().st_mtime, 3), "status": status},
-        )
+    """A line for each step that had started; status: None where nobody saw its end.
+
+    Never raises: the epilog has more to do.
+    """
+    started = [path for path in (job.folder / STEPS).glob("*") if path.name.isdecimal()]
+    if not started:
+        return
+    try:
+        config, ended = settings_of(facts), ended_steps(job)
+        for path in sorted(started, key=lambda path: int(path.name)):
+            write(config, channel, _end(path, ended.get(int(path.name))))
+    except (OSError, ValueError, KeyError, SockerError) as error:
+        channel.log(f"audit: job {facts.job_id}: {error}: its end is lost")
+
+
+def _end(path: Path, ended: tuple[int, float] | None) -> dict[str, object]:
+    """The line for a step whose start is in the file."""
+    start = json.loads(trusted.read(path))
+    status, when = ended or (None, time.time())
+    names = ("node", "job", "step", "uid", "user", "image", "made_of", "image_id", "container")
+    seconds = round(when - path.stat().st_mtime, 3)
+    line = {"time": timestamp(when), "event": "end", **{name: start[name] for name in names}}
+    return line | {"seconds": seconds, "status": status}
 
 
 def ended_steps(job: JobState) -> dict[int, tuple[int, float]]:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from pycontrol.errors import JobEnded, SockerError, printable
 
-ABI = 2
+ABI = 3
 STEP_START = 1
 JOB_EPILOG = 2
 STEP_END = 3
@@ -47,9 +47,12 @@ class StepFacts(JobFacts):
 
     step_id: int
     node_index: int  # among the step's nodes, from 0
+    local_tasks: int  # of the step on this node
     gid: int
     groups: tuple[int, ...]
     cwd: str
+    tmp_fs: str  # Slurm's TmpFS as slurm.conf has it, with %n and %h
+    pmix_server: str  # the directory of the step's PMIx server, if Slurm started one
     env: dict[str, str]
     argv: tuple[str, ...]
     options: tuple[tuple[str, str], ...]
@@ -105,6 +108,10 @@ class Channel:
     def remove_variable(self, name: str) -> None:
         self._send("U", name)
 
+    def copy_variable(self, name: str, other: str) -> None:
+        """Set what differs from task to task: each has `other` of its own."""
+        self._send("C", f"{name}={other}")
+
     def mount(self, flags: str, source: str, target: str) -> None:
         """One more mount, behind the others; flags as bridge.h has them."""
         self._send("M", flags, source, target)
@@ -128,6 +135,10 @@ class Channel:
 
     def launcher(self, path: str) -> None:
         self._send("X", path)
+
+    def hint(self, needle: str, text: str) -> None:
+        """Show the user a line if the needle is in the command's file."""
+        self._send("H", needle, printable(text))
 
     def fail(self, text: str) -> None:
         self._send("F", printable(text))
@@ -153,10 +164,6 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def job_facts(ffi, request) -> JobFacts:
-    return JobFacts(**_job_fields(ffi, request))
-
-
 def _job_fields(ffi, request) -> dict:
     return {
         "job_id": int(request.job_id),
@@ -172,9 +179,12 @@ def step_facts(ffi, request) -> StepFacts:
         **_job_fields(ffi, request),
         step_id=int(request.step_id),
         node_index=int(request.node_index),
+        local_tasks=int(request.channel_count),
         gid=int(request.gid),
         groups=tuple(int(request.groups[i]) for i in range(request.group_count)),
         cwd=_text(ffi, request.cwd),
+        tmp_fs=_text(ffi, request.tmp_fs),
+        pmix_server=_text(ffi, request.pmix_server),
         env=dict(_pair(entry) for entry in _strings(ffi, request.env)),
         argv=_strings(ffi, request.argv),
         options=tuple(_pair(entry) for entry in _strings(ffi, request.options)),
@@ -189,7 +199,7 @@ def _run_hook(ffi, request, channel: Channel) -> None:
     elif request.hook == STEP_END:
         hooks.step_end(step_facts(ffi, request), channel)
     elif request.hook == JOB_EPILOG:
-        hooks.job_epilog(job_facts(ffi, request), channel)
+        hooks.job_epilog(JobFacts(**_job_fields(ffi, request)), channel)
     else:
         raise ValueError(f"hook {request.hook} is not known")
 

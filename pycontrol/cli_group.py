@@ -129,7 +129,9 @@ def here() -> Place:
         cwd = os.getcwd()
     except OSError:
         cwd = "/"
-    return Place(dict(os.environ), cwd, terminal, arguments().get("prefix", ""))
+    prefix = arguments().get("prefix", "")
+    cpus = frozenset(os.sched_getaffinity(0))
+    return Place(dict(os.environ), cwd, terminal, prefix, os.uname().nodename, cpus)
 
 
 def arguments() -> dict[str, str]:

@@ -9,13 +9,14 @@ higher lines win                                 come from
 6. any variable that the image sets              the image
 7. PATH and others that name the node's files    nobody: removed (PATH: a default)
 8. everything else                               the job
+9. PyTorch's ranks, for images that are of it    the step (pytorch.py)
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pycontrol.errors import UserError
 
@@ -26,7 +27,7 @@ OPTION = "--container-env"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Slurm's own, of which an image must not lie to the tasks.
-JOB_PREFIXES = ("SLURM_", "SLURMD_", "PMI", "SPANK_", "_SLURM_")
+JOB_PREFIXES = ("SLURM_", "SLURMD_", "PMI", "OMPI_COMM_WORLD_", "SPANK_", "_SLURM_")
 JOB_VARIABLES = frozenset(
     {"CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"}
 )
@@ -37,14 +38,17 @@ NODE_VARIABLES = (
     "BASH_ENV",
     "CPATH",
     "INFOPATH",
+    "I_MPI_PMI_LIBRARY",
     "LD_AUDIT",
     "LD_LIBRARY_PATH",
     "LD_PRELOAD",
     "LIBRARY_PATH",
     "LOCPATH",
     "MANPATH",
+    "OPAL_PREFIX",
     "PERL5LIB",
     "PKG_CONFIG_PATH",
+    "PMIX_PREFIX",
     "PYTHONHOME",
     "PYTHONPATH",
     "TERMINFO",
@@ -63,11 +67,23 @@ NO_WISHES = Wishes()
 
 
 @dataclass(frozen=True)
+class Defaults:
+    """Where nobody else sets them: values, and names of a task's own variables."""
+
+    set: dict[str, str] = field(default_factory=dict)
+    copies: dict[str, str] = field(default_factory=dict)
+
+
+NO_DEFAULTS = Defaults()
+
+
+@dataclass(frozen=True)
 class Changes:
-    """What to do to the job's environment: `set` these, `remove` those."""
+    """What to do to the job's environment: `set`, `remove`, and `copies` of others."""
 
     set: dict[str, str]
     remove: tuple[str, ...]
+    copies: dict[str, str] = field(default_factory=dict)
 
 
 def _is_jobs(name: str) -> bool:
@@ -130,6 +146,7 @@ def merge(
     account: Mapping[str, str],
     wishes: Wishes = NO_WISHES,
     last_in_path: str = "",
+    defaults: Defaults = NO_DEFAULTS,
 ) -> Changes:
     """The changes that turn the job's environment into the container's.
 
@@ -138,6 +155,7 @@ def merge(
     account  HOME, USER and friends of the user
     wishes   of --container-env and --container-env-file, later ones winning
     last_in_path  a directory at PATH's end
+    defaults where neither of these says anything
     """
     wanted = {"PATH": DEFAULT_PATH}
     wanted |= {name: value for name, value in _parsed(image).items() if not _is_jobs(name)}
@@ -146,7 +164,10 @@ def merge(
     wanted |= dict(wishes.set)
     if last_in_path and last_in_path not in wanted["PATH"].split(":"):
         wanted["PATH"] = ":".join(filter(None, (wanted["PATH"], last_in_path)))
+    known = {*job, *wanted}
+    wanted |= {name: value for name, value in defaults.set.items() if name not in known}
     return Changes(
         set={name: value for name, value in wanted.items() if job.get(name) != value},
         remove=tuple(name for name in NODE_VARIABLES if name in job and name not in wanted),
+        copies={name: other for name, other in defaults.copies.items() if name not in known},
     )

@@ -17,7 +17,7 @@ that step_start sends.
 
 from __future__ import annotations
 
-from pycontrol import audit, config, identity, lifecycle, namespaces, plan, policy, request
+from pycontrol import audit, config, identity, lifecycle, mpi, namespaces, plan, policy, request
 from pycontrol.bridge import Channel, JobFacts, StepFacts
 from pycontrol.config import Config
 from pycontrol.policy import ContainerSpec
@@ -64,4 +64,5 @@ def specify(facts: StepFacts, settings: Config) -> ContainerSpec:
         step_id=facts.step_id,
         argv=facts.argv,
         terminal="SLURM_PTY_PORT" in facts.env,
+        of_pmix=tuple(mpi.directories(facts)),
     )

@@ -229,6 +229,12 @@ def home_mount(home: str) -> Mount | None:
     return Mount(home, home, optional=True)
 
 
+def shown_already(path: str, present: tuple[Mount, ...]) -> bool:
+    """Whether the node's `path` is there inside under its own name."""
+    same = (m.target for m in present if m.kind == "bind" and m.source == m.target)
+    return any(is_below(path, target) for target in same)
+
+
 def submit_mount(cwd: str, present: tuple[Mount, ...]) -> Mount | None:
     """The step's directory at its own path, unless another mount shows it already."""
     if hides_image(cwd) or any(is_below(cwd, mount.target) for mount in present):

@@ -9,7 +9,7 @@ import os
 import stat
 from dataclasses import replace
 
-from pycontrol import as_user, environment, mounts, namespaces, slurm_commands
+from pycontrol import as_user, environment, mounts, mpi, namespaces, pytorch, slurm_commands
 from pycontrol.bridge import Channel, StepFacts
 from pycontrol.config import Config, split_arguments
 from pycontrol.environment import Wishes
@@ -42,6 +42,9 @@ def send(
     channel.launcher(config.launcher)
     send_entrypoint(channel, facts, spec, record)
     send_environment(channel, facts, spec, record, wanted)
+    if facts.node_index == 0:
+        for needle, text in mpi.hints(facts.env):
+            channel.hint(needle, text)
 
 
 def send_mounts(channel: Channel, facts: StepFacts, spec: ContainerSpec, config: Config) -> None:
@@ -105,11 +108,16 @@ def send_environment(
 ) -> None:
     account = {"HOME": spec.account.home, "USER": spec.account.name, "LOGNAME": spec.account.name}
     last_in_path = slurm_commands.BIN if spec.slurm else ""
-    changes = environment.merge(facts.env, record.image.env, account, wanted, last_in_path)
+    defaults = pytorch.defaults(record.image.env, facts)
+    changes = environment.merge(
+        facts.env, record.image.env, account, wanted, last_in_path, defaults
+    )
     for name, value in changes.set.items():
         channel.set_variable(name, value)
     for name in changes.remove:
         channel.remove_variable(name)
+    for name, other in changes.copies.items():
+        channel.copy_variable(name, other)
     if spec.slurm:
         send_options(channel, facts)
 

@@ -89,6 +89,12 @@ def _default_mounts(request: ContainerRequest, account: Account, cwd: str, confi
     return tuple(filter(None, found))
 
 
+def _of_pmix(directories: tuple[str, ...], present: tuple[Mount, ...]) -> tuple[Mount, ...]:
+    """What ranks of MPI open; as for any mount, only what the user can reach (mpi.py)."""
+    wanted = (path for path in directories if not mounts.shown_already(path, present))
+    return tuple(Mount(path, path, optional=True) for path in wanted if path != "/")
+
+
 def _batch_script(step_id: int, argv: tuple[str, ...]) -> tuple[Mount, ...]:
     """slurmd executes a batch script from its spool directory: show that file."""
     if step_id != BATCH_STEP or not argv or not argv[0].startswith("/"):
@@ -147,20 +153,20 @@ def decide(
     step_id: int,
     argv: tuple[str, ...],
     terminal: bool = False,
+    of_pmix: tuple[str, ...] = (),
 ) -> ContainerSpec:
     """The specification of a step's container; terminal: of srun --pty."""
     _refuse_account(account.uid)
     _refuse_multi_prog(request, config, argv)
     own_root = bool(request.name or request.writable)
     files = mounts.NAME_FILES if own_root else ()
+    shown = files + _default_mounts(request, account, cwd, config)
     local = request.image is not None and request.image.source == "engine"
     return ContainerSpec(
         key=_key(request, step_id),
         image=request.image,
         account=account,
-        mounts=files
-        + _default_mounts(request, account, cwd, config)
-        + _batch_script(step_id, argv),
+        mounts=shown + _batch_script(step_id, argv) + _of_pmix(of_pmix, shown),
         user_mounts=request.mounts,
         workdir=request.workdir,
         cwd=request.directory or cwd,

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pycontrol import environment, image, mounts, srunline
+from pycontrol import environment, image, mounts, mpirank, srunline
 from pycontrol.errors import UserError
 from pycontrol.srunline import Line
 
@@ -41,12 +41,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Place:
-    """Where `socker` was started: the site's option prefix, directory, terminal."""
+    """Where `socker` was started: directory, terminal, the site's option prefix, CPUs."""
 
     environ: Mapping[str, str]
     cwd: str
     terminal: bool = False  # both stdin and stdout
     prefix: str = ""
+    host: str = ""
+    cpus: frozenset[int] = frozenset()
 
     @property
     def in_job(self) -> bool:
@@ -99,6 +101,8 @@ def run_environ(run: Run, place: Place) -> dict[str, str]:
     if run.verbose:
         added["SOCKER_VERBOSE"] = "1"
     environ = {**place.environ, **added}
+    if mpirank.is_rank(environ):
+        return mpirank.without_orteds(environ)
     if _tasks(run) is not None:
         environ.pop("SLURM_NTASKS_PER_NODE", None)  # the job's: srun would warn of it
     return environ
@@ -114,6 +118,11 @@ def _tasks(run: Run) -> int | None:
 def _size(run: Run, place: Place) -> Iterable[str]:
     """One task unless something else is said; beside the job's other steps."""
     said = run.srun.names()
+    mpirank.refuse_mpichs(place.environ)
+    if mpirank.is_rank(place.environ):
+        mpirank.check(place.environ, run.tasks, said & (_COUNTS | {"nodelist"}))
+        yield from mpirank.options(place.environ, place.host, place.cpus)
+        return
     tasks = _tasks(run)
     if tasks is not None:
         yield f"--ntasks={tasks}"

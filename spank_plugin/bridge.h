@@ -16,12 +16,14 @@
  *   'D' seconds            give me that long from now (a pull takes a while)
  *   'V' NAME=VALUE         set in the job's environment
  *   'U' NAME               remove from the job's environment
+ *   'C' NAME=OTHER         set to what the task's own variable OTHER is
  *   'M' flags source target   mount, in order; flags: letters, see below
  *   'W' path               working directory: the first that can be entered
  *   'R'                    tasks see the root file system read-only
  *   'N' kind + SCM_RIGHTS  descriptor of a namespace: mnt, net, ipc, uts, pid
  *   'A' word               one more word in front of the command (ENTRYPOINT)
  *   'X' path               of the launcher, on the node
+ *   'H' needle NUL text    a line for the user if the needle is in the command's file
  *   'F' text               failure: the reason, for the user
  *   'K' records            success: the number of records before this one
  *
@@ -43,7 +45,7 @@
 
 #include <stdint.h>
 
-#define SOCKER_ABI 2 /* of this file: the two libraries must agree */
+#define SOCKER_ABI 3 /* of this file: the two libraries must agree */
 
 enum socker_hook {
 	SOCKER_STEP_START = 1,
@@ -67,6 +69,8 @@ struct step_request {
 	const char *node;	/* Slurm's name of this node */
 	const char *state_directory;	/* the state of jobs, root's alone */
 	const char *cwd;	/* where the tasks start, outside */
+	const char *tmp_fs;	/* slurm.conf's TmpFS as it stands there */
+	const char *pmix_server;	/* directory of mpi/pmix's server; "": there is none */
 	char **env;		/* the job's environment, ends with NULL */
 	char **argv;		/* the command, ends with NULL */
 	char **options;		/* "name=value" as given, ends with NULL */

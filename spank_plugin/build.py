@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 SHIM = [
     *("plugin.c", "options.c", "submit.c", "submit_check.c", "submit_directory.c"),
     *("protect.c", "inside.c", "step.c", "args.c", "hook.c", "records.c", "plan.c"),
-    *("prolog.c", "launch_arrange.c", "job_files.c"),
+    *("prolog.c", "launch_arrange.c", "hint.c", "job_files.c"),
     *("join.c", "mounts.c", "targets.c", "syscalls.c", "caps.c"),
 ]
 STATIC = {

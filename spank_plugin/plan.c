@@ -44,6 +44,10 @@ void plan_free(struct plan *plan)
 	free(plan->mounts);
 	words_free(&plan->workdirs);
 	words_free(&plan->env);
+	words_free(&plan->copies);
+	for (size_t i = 0; i < plan->hint_count; i++)
+		free(plan->hints[i].needle);
+	free(plan->hints);
 	words_free(&plan->entrypoint);
 	free(plan->launcher);
 	free(plan->failure);
@@ -109,6 +113,24 @@ static int add_namespace(struct plan *plan, const char *name, int fd)
 	return -1;
 }
 
+/* needle NUL text; NUL-terminated behind its size bytes */
+static int add_hint(struct plan *plan, const char *record, size_t size)
+{
+	size_t needle = strlen(record);
+	struct hint_entry *grown = reallocarray(plan->hints, plan->hint_count + 1, sizeof(*grown));
+	char *copy = needle && needle < size ? malloc(size + 1) : NULL;
+
+	if (grown)
+		plan->hints = grown;
+	if (!grown || !copy) {
+		free(copy);
+		return -1;
+	}
+	memcpy(copy, record, size + 1);
+	grown[plan->hint_count++] = (struct hint_entry) { copy, copy + needle + 1 };
+	return 0;
+}
+
 static int set_text(char **slot, const char *text)
 {
 	free(*slot);
@@ -127,6 +149,8 @@ int plan_add(struct plan *plan, const char *record, size_t size, int fd)
 	case 'V':
 	case 'U':
 		return words_add(&plan->env, payload);
+	case 'C':
+		return strchr(payload, '=') ? words_add(&plan->copies, payload) : -1;
 	case 'W':
 		return words_add(&plan->workdirs, payload);
 	case 'A':
@@ -140,6 +164,8 @@ int plan_add(struct plan *plan, const char *record, size_t size, int fd)
 		return add_namespace(plan, payload, fd);
 	case 'X':
 		return set_text(&plan->launcher, payload);
+	case 'H':
+		return add_hint(plan, payload, size - 1);
 	case 'F':
 		return set_text(&plan->failure, payload);
 	default:

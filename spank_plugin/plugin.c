@@ -151,10 +151,10 @@ static int arrange_environment(spank_t sp, struct plan *plan)
 	rc = prolog_run(env, &changes);
 	if (!rc && prolog_path())
 		rc = plan_cover(plan, prolog_path());
-	if (!rc)
-		rc = step_apply_environment(sp, &plan->env);
-	if (!rc)
-		rc = step_apply_environment(sp, &changes);
+	if (!rc && (step_apply_environment(sp, &plan->env) ||
+		    step_copy_variables(sp, &plan->copies) ||
+		    step_apply_environment(sp, &changes)))
+		rc = -1;
 	words_free(&changes);
 	return rc;
 }
@@ -163,20 +163,25 @@ static int arrange_environment(spank_t sp, struct plan *plan)
 static int enter_container(spank_t sp)
 {
 	struct plan plan = PLAN_EMPTY;
-	const char *workdir;
+	char **argv = step_command(sp);
+	const char *command, *workdir;
 	size_t index;
 
-	if (!can_join || caps_lay_down() || hook.process < 0 || step_task_index(sp, &index))
+	if (!can_join || caps_lay_down() || hook.process < 0 || !argv ||
+	    step_task_index(sp, &index))
 		return -1;
 	hook_keep_channel(&hook, index);
 	if (hook_wait(&hook, index, config.timeout, index == 0 ? tell_user : NULL, &plan))
 		return -1;
+	command = argv[0];	/* the launcher may come in its place */
 	if (plan.namespaces[NS_MOUNT] < 0 || arrange_environment(sp, &plan) ||
 	    launch_arrange(sp, &plan))
 		return -1;
 	if (join_container(&plan, &workdir) || step_close_descriptors_on_exec(sp) ||
 	    spank_setenv(sp, "PWD", workdir, 1) != ESPANK_SUCCESS)
 		return -1;
+	if (index == 0)
+		hint_give(sp, &plan, command);
 	plan_free(&plan);
 	return 0;
 }

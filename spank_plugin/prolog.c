@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <slurm/slurm.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -17,9 +16,6 @@
 #include "task.h"
 
 enum { OUTPUT_MAX = 256 * 1024 };
-
-/* slurmstepd's own, of the release that this file is compiled for. */
-extern slurm_conf_t slurm_conf __attribute__((weak));
 
 const char *prolog_path(void)
 {

@@ -12,9 +12,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include <slurm/slurm.h>
 #include <slurm/spank.h>
 
 #include "bridge.h"
+
+/* slurmstepd's own settings, of the release that this is compiled for. */
+extern slurm_conf_t slurm_conf __attribute__((weak));
 
 /* options.c: the options of srun, sbatch and salloc */
 
@@ -49,6 +53,12 @@ struct mount_entry {
 	bool is_dir;
 };
 
+/* What to tell the user if the needle is in the command's file. */
+struct hint_entry {
+	char *needle;		/* start of one allocation */
+	const char *text;
+};
+
 enum namespace_kind { NS_MOUNT, NS_NET, NS_IPC, NS_UTS, NS_PID, NS_KINDS };
 
 struct words {
@@ -64,6 +74,9 @@ struct plan {
 	size_t mount_count;
 	struct words workdirs;
 	struct words env;	/* "NAME=VALUE" to set, "NAME" to remove */
+	struct words copies;	/* "NAME=OTHER" of the task's variables */
+	struct hint_entry *hints;
+	size_t hint_count;
 	struct words entrypoint;	/* in front of the command */
 	char *launcher;		/* path on the node */
 	char *failure;
@@ -131,6 +144,7 @@ int step_task_index(spank_t sp, size_t *index);
 char **step_environment(spank_t sp);
 char **step_command(spank_t sp);
 int step_apply_environment(spank_t sp, const struct words *changes);
+int step_copy_variables(spank_t sp, const struct words *copies);
 
 /* Of the task that has ended, as shells say it, or the other if that is higher. */
 int step_worse_status(spank_t sp, int other);
@@ -152,6 +166,11 @@ void job_note_end(const struct step_request *request, int status);
 int prolog_run(char **env, struct words *changes);
 /* Its path, when the site has one: nothing may run there a second time. */
 const char *prolog_path(void);
+
+/* hint.c: once the task is inside */
+
+/* By the command's own first word: the launcher's may stand in its place. */
+void hint_give(spank_t sp, const struct plan *plan, const char *command);
 
 /* launch.c is a program of its own: see there */
 

@@ -33,6 +33,17 @@ static const char *node_name(void)
 	return host;
 }
 
+/*
+ * Set by Slurm's mpi/pmix in slurmstepd itself, before user_init: the variable of
+ * that name in the job's environment may be of another step, or a lie.
+ */
+static const char *pmix_server(void)
+{
+	const char *directory = getenv("PMIX_SERVER_TMPDIR");
+
+	return directory ? directory : "";
+}
+
 int step_fill_job(spank_t sp, struct step_request *request)
 {
 	*request = (struct step_request) { .abi = SOCKER_ABI };
@@ -63,6 +74,8 @@ int step_fill_step(spank_t sp, struct step_request *request)
 	request->group_count = group_count;
 	/* Slurm has entered the step's directory as the user (or /tmp). */
 	request->cwd = getcwd(cwd, sizeof(cwd)) ? cwd : "/";
+	request->tmp_fs = &slurm_conf && slurm_conf.tmp_fs ? slurm_conf.tmp_fs : "";
+	request->pmix_server = pmix_server();
 	return 0;
 }
 
@@ -150,6 +163,25 @@ char **step_environment(spank_t sp)
 	char **env;
 
 	return spank_get_item(sp, S_JOB_ENV, &env) == ESPANK_SUCCESS ? env : NULL;
+}
+
+/* "NAME=OTHER": the value of the task's variable OTHER, if it has that one. */
+int step_copy_variables(spank_t sp, const struct words *copies)
+{
+	for (size_t i = 0; i < copies->count; i++) {
+		char value[256], *equals = strchr(copies->list[i], '=');
+		spank_err_t rc = ESPANK_SUCCESS;
+
+		*equals = '\0';
+		if (spank_getenv(sp, equals + 1, value, sizeof(value)) == ESPANK_SUCCESS)
+			rc = spank_setenv(sp, copies->list[i], value, 1);
+		*equals = '=';
+		if (rc != ESPANK_SUCCESS) {
+			say("environment: %s: %s", copies->list[i], spank_strerror(rc));
+			return -1;
+		}
+	}
+	return 0;
 }
 
 /* "NAME=VALUE" sets, "NAME" removes. */

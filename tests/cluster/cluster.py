@@ -94,6 +94,10 @@ def make_folders() -> None:
     for folder in (STATE / "slurmctld", RUN, LOGS):
         folder.mkdir(exist_ok=True)
         shutil.chown(folder, "slurm")
+    for name in node_names():
+        folder = STATE / f"tmp-{name}"
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o1777)
 
 
 def make_users() -> None:
@@ -212,6 +216,7 @@ def slurmd(name: str) -> Daemon:
         ["/usr/sbin/slurmd", "-D", "-N", name],
         lambda: slurmd_works(name),
         matches=(name,),
+        hostname=name,  # MPI libraries tell nodes by it
         stale=(f"{RUN}/slurmd-{name}.pid",),
     )
 

@@ -30,6 +30,7 @@ class Daemon:
     answers   true when the daemon does its work
     stale     files of a dead instance that would keep a new one from starting
     user      who it runs as; root when empty
+    hostname  that it and its children see; the machine's when empty
     patience  seconds that a start may take
     """
 
@@ -39,12 +40,20 @@ class Daemon:
     matches: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
     user: str = ""
+    hostname: str = ""
     patience: float = 30
     env: dict[str, str] = field(default_factory=dict)
 
     @property
     def log(self) -> Path:
         return LOGS / f"{self.name}.log"
+
+    @property
+    def command(self) -> list[str]:
+        if not self.hostname:
+            return self.argv
+        named = ["/bin/sh", "-c", 'hostname "$0" && exec "$@"', self.hostname, *self.argv]
+        return ["/usr/bin/unshare", "--uts", *named]
 
     def pids(self) -> list[int]:
         """The processes of this daemon, found by program name and arguments."""
@@ -72,7 +81,7 @@ class Daemon:
         LOGS.mkdir(parents=True, exist_ok=True)
         with open(self.log, "ab") as log:
             subprocess.Popen(
-                self.argv,
+                self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

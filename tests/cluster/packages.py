@@ -21,6 +21,7 @@ NEEDED = [
     "make",
     "munge",
     "musl-tools",  # programs of images with another C library
+    "openmpi-bin",  # mpirun, which starts ranks in images
     "procps",
     "python3-dev",
     "python3-venv",

@@ -93,6 +93,17 @@ spank_err_t spank_setenv(spank_t sp, const char *name, const char *value, int ov
 	return setenv(name, value, overwrite) ? ESPANK_BAD_ARG : ESPANK_SUCCESS;
 }
 
+spank_err_t spank_getenv(spank_t sp, const char *name, char *buffer, int size)
+{
+	const char *value = getenv(name);
+
+	(void)sp;
+	if (!value)
+		return ESPANK_ENV_NOEXIST;
+	snprintf(buffer, (size_t)size, "%s", value);
+	return ESPANK_SUCCESS;
+}
+
 spank_err_t spank_unsetenv(spank_t sp, const char *name)
 {
 	(void)sp;

@@ -1,5 +1,6 @@
 """Whatever a hook does wrong: the task never runs on the bare node (DESIGN D5)."""
 
+import os
 import time
 
 import pytest
@@ -16,6 +17,8 @@ FAULTS = {
     "an unknown record": ("send ?\nexit 0", "cannot be read"),
     "a mount without a target": ("send Mr\\0/src\nexit 0", "cannot be read"),
     "a relative mount": ("send Mr\\0src\\0/dst\nexit 0", "cannot be read"),
+    "a hint without a text": ("send Hlibmpi\nsend K1\nexit 0", "cannot be read"),
+    "a copy of nothing": ("send CRANK\nsend K1\nexit 0", "cannot be read"),
     "two namespaces": ("descriptor\ndescriptor\nsend K2\nexit 0", "cannot be read"),
     "a crash": ("crash", "internal error"),
     "a crash half-way": ("descriptor\ncrash", "internal error"),
@@ -122,3 +125,35 @@ def test_missing_mount_source_ends_the_task(stub):
 def test_missing_optional_source_is_left_out(stub):
     script = "descriptor\nsend Mo\\0/nowhere\\0/tmp\nsend W/\nsend K3\nexit 0"
     assert "task status 0" in stub.run("remote", IMAGE, script=script)
+
+
+# --- variables and hints of single tasks --------------------------------------------
+
+
+def test_a_variable_of_the_tasks_own_is_copied(stub):
+    script = "send CRANK=SLURM_PROCID\nsend CX=MISSING\ndescriptor\nsend W/\nsend K4\nexit 0"
+    output = stub.run("remote", IMAGE, script=script, env={"SLURM_PROCID": "3"})
+    assert "setenv RANK=3" in output
+    assert "setenv X=" not in output
+    assert "task status 0" in output
+
+
+def hinted(stub, needle: str, path: str) -> int:
+    """How often three tasks of the stub's command, `true`, give a hint."""
+    script = f"send H{needle}\\0give this\ndescriptor\nsend W/\nsend K3\nexit 0"
+    output = stub.run("remote", IMAGE, script=script, env={"PATH": path}, tasks=3)
+    assert output.count("task status 0") == 3
+    return output.count("socker: give this")
+
+
+def test_a_hint_is_given_once_where_the_command_holds_the_needle(stub):
+    assert hinted(stub, "libc.so.", "/nowhere:/usr/bin") == 1
+    assert hinted(stub, "libmpi.so.", "/usr/bin") == 0
+    assert hinted(stub, "libc.so.", "/nowhere") == 0
+
+
+def test_a_command_that_is_no_file_gives_no_hint_and_no_delay(stub, tmp_path):
+    os.mkfifo(tmp_path / "true")
+    os.chmod(tmp_path / "true", 0o755)
+    tmp_path.chmod(0o755)
+    assert hinted(stub, "libc.so.", str(tmp_path)) == 0

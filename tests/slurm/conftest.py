@@ -22,6 +22,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cluster"))
 
 import images
+import mpi_images
 
 from cgroup import remove as cgroup_remove
 
@@ -271,6 +272,32 @@ def make_image(tmp_path):
     yield make
     for reference in made:
         images.remove_from_engine(reference)
+
+
+def _mpi_image(request, image: mpi_images.MpiImage) -> str:
+    """The image, with a line on the screen: from nothing it takes half a minute."""
+    started = time.monotonic()
+    reference = mpi_images.provide(image)
+    seconds = time.monotonic() - started
+    if seconds > 2:
+        screen = request.config.pluginmanager.getplugin("terminalreporter")
+        screen.write_line(f" the image {image.name} was made in {seconds:.0f} s")
+    return reference
+
+
+@pytest.fixture(scope="session")
+def openmpi(request) -> str:
+    return _mpi_image(request, mpi_images.OPENMPI)
+
+
+@pytest.fixture(scope="session")
+def newer_openmpi(request) -> str:
+    return _mpi_image(request, mpi_images.NEWER_OPENMPI)
+
+
+@pytest.fixture(scope="session")
+def mpich(request) -> str:
+    return _mpi_image(request, mpi_images.MPICH)
 
 
 @pytest.fixture

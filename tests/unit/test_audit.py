@@ -27,7 +27,10 @@ def facts(tmp_path, monkeypatch):
     JobState(tmp_path, "n1", 7).make([])
     settings = Config(audit_log=f"{tmp_path}/audit", audit_syslog=False)
     monkeypatch.setattr(audit, "settings_of", lambda facts: settings)
-    return StepFacts(7, 1001, "n1", tmp_path, (), 3, 0, 100, (), "/", {}, ("true",), ())
+    of_job = {"job_id": 7, "uid": 1001, "node": "n1", "state_root": tmp_path, "plugin_args": ()}
+    of_step = {"step_id": 3, "node_index": 0, "local_tasks": 1, "gid": 100, "groups": ()}
+    slurms = {"cwd": "/", "tmp_fs": "/tmp", "pmix_server": "", "env": {}}
+    return StepFacts(**of_job, **of_step, **slurms, argv=("true",), options=())
 
 
 def config(facts) -> Config:
@@ -59,6 +62,15 @@ def test_an_end_that_nobody_saw(facts):
     job = JobState(facts.state_root, "n1", 7)
     audit.end_job(facts, job, Log())
     assert lines(facts)[1]["status"] is None
+
+
+def test_damaged_records_do_not_stop_the_epilog(facts):
+    start(facts)
+    job, log = JobState(facts.state_root, "n1", 7), Log()
+    (job.folder / "steps" / "4.new").write_text("half")
+    (job.folder / "ended").write_text("3 0")
+    audit.end_job(facts, job, log)
+    assert "its end is lost" in log.lines[0]
 
 
 @pytest.mark.parametrize(

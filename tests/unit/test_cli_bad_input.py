@@ -251,7 +251,7 @@ def test_a_configuration_that_is_broken(socker, tmp_path, kind, words):
     check(socker(*words, plugstack=line + "\n"))
 
 
-PRINTING = [["-h"], ["--version"], ["run", "-h"], ["explain", "--docker=a"], ["images"], ["config"]]
+PRINTING = [["-h"], ["--version"], ["run", "-h"], ["explain", "-n1"], ["images"], ["config"]]
 
 
 @pytest.mark.parametrize("words", PRINTING, ids=" ".join)

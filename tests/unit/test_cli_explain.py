@@ -147,16 +147,6 @@ def test_a_mount_in_words(mount, line):
     assert explain.mount_line(mount) == line
 
 
-def test_control_characters_do_not_reach_the_terminal(monkeypatch):
-    monkeypatch.setattr(cli_group, "settings", Config)
-    monkeypatch.setattr("os.getuid", lambda: 1)  # root's would be refused
-    words = ["explain", "--docker=a", "--container-env=A=\x1b[31m\nforged", "sh", "-c", "echo \x07"]
-    result = CliRunner().invoke(cli.main, words)
-    assert result.exit_code == 0, result.output
-    assert "    set    A=?[31m forged" in result.output.splitlines()
-    assert "  command: sh -c 'echo ?'" in result.output.splitlines()
-
-
 @pytest.mark.parametrize(
     ("uid", "words"),
     [(0, "root's jobs"), (65534, "uid 65534"), (2**31, "engines know none above 2147483647")],
@@ -166,6 +156,16 @@ def test_accounts_that_can_have_no_containers(uid, words):
     asked = request.parse((("docker", "a"),), "/")
     with pytest.raises(PolicyError, match=words):
         policy.decide(asked, nobody, Config(), cwd="/", step_id=0, argv=("a",))
+
+
+def test_control_characters_do_not_reach_the_terminal(monkeypatch):
+    monkeypatch.setattr(cli_group, "settings", Config)
+    monkeypatch.setattr("os.getuid", lambda: 1)  # root's would be refused
+    words = ["explain", "--docker=a", "--container-env=A=\x1b[31m\nforged", "sh", "-c", "echo \x07"]
+    result = CliRunner().invoke(cli.main, words)
+    assert result.exit_code == 0, result.output
+    assert "    set    A=?[31m forged" in result.output.splitlines()
+    assert "  command: sh -c 'echo ?'" in result.output.splitlines()
 
 
 def test_the_command(monkeypatch):

@@ -9,11 +9,8 @@ from pathlib import Path
 
 import images
 import pytest
+import spank_plugins
 from conftest import BUSYBOX, DEBIAN, read
-
-HERE = Path(__file__).parent
-PLUGSTACK = Path("/etc/slurm/plugstack.conf.d")
-
 
 SHELLS = {"0", "1", "2", "3", "10"}  # 3 and 10: the shell's own, while it looks
 
@@ -21,20 +18,23 @@ SHELLS = {"0", "1", "2", "3", "10"}  # 3 and 10: the shell's own, while it looks
 # --- descriptors and variables -------------------------------------------------------
 
 
+CARELESS = """
+#include <fcntl.h>
+#include <slurm/spank.h>
+#include <unistd.h>
+SPANK_PLUGIN(careless, 1);
+int slurm_spank_user_init(spank_t sp, int ac, char **av)
+{
+	return dup2(open("/etc/motd", O_RDONLY), 77) == 77 ? 0 : -1;
+}
+"""
+
+
 @pytest.fixture
 def careless_plugin():
-    """Another plugin of plugstack.conf leaks descriptor 77 into every task."""
-    folder = Path("/opt/socker-test-careless")
-    folder.mkdir(exist_ok=True)
-    library = folder / "careless.so"
-    source = HERE / "descriptor_plugin.c"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True, timeout=60)
-    PLUGSTACK.mkdir(exist_ok=True)
-    line = PLUGSTACK / "careless.conf"
-    line.write_text(f"required {library}\n")
-    yield
-    line.unlink()
-    shutil.rmtree(folder)
+    """It leaks descriptor 77 into every task."""
+    with spank_plugins.beside_ours("careless", CARELESS):
+        yield
 
 
 def test_tasks_get_no_descriptor_but_stdio_and_pmis(alice, careless_plugin):

@@ -9,10 +9,10 @@ from pathlib import Path
 import images
 import pytest
 import slurm_conf
+import spank_plugins
 from conftest import BUSYBOX, DEBIAN, REGISTRY
 
 HERE = Path(__file__).parent
-PLUGSTACK = Path("/etc/slurm/plugstack.conf.d")
 INSIDE = "/.socker/bin"
 
 
@@ -230,18 +230,8 @@ int slurm_spank_local_user_init(spank_t sp, int ac, char **av)
 
 @pytest.fixture
 def another_plugin():
-    """One beside ours in plugstack.conf, in a directory of its own."""
-    folder = Path("/opt/socker-test-plugin")
-    folder.mkdir(exist_ok=True)
-    (folder / "hello.c").write_text(PLUGIN)
-    command = ["gcc", "-shared", "-fPIC", "-o", folder / "hello.so", folder / "hello.c"]
-    subprocess.run(command, check=True, timeout=60)
-    PLUGSTACK.mkdir(exist_ok=True)
-    line = PLUGSTACK / "hello.conf"
-    line.write_text(f"required {folder}/hello.so\n")
-    yield
-    line.unlink()
-    shutil.rmtree(folder)
+    with spank_plugins.beside_ours("hello", PLUGIN):
+        yield
 
 
 def test_sruns_other_plugins_load(alice, another_plugin):

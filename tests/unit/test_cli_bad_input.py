@@ -23,12 +23,12 @@ from pathlib import Path
 from pycontrol import config, plugstack
 plugstack.PATH, uid = Path(sys.argv[1]), int(sys.argv[2])
 config.DEFAULT_FILE = Path("/nonexistent/socker.toml")
-os.geteuid = lambda: uid
+os.getuid = os.geteuid = lambda: uid
 sys.argv[:3] = ["socker"]
 from pycontrol import cli
 cli.main()
 """
-ALICE, SUPERUSER = 1001, 0
+ALICE, SUPERUSER = 1, 0  # who has an account on any machine
 LONG = "x" * 65536
 IMAGE = "debian:bookworm"
 # How the last part of a message begins, or where a message has its fix in its midst.

@@ -1,4 +1,7 @@
-"""`mpirun -np N socker run IMAGE COMMAND`: OpenMPI's mpirun of the node, ranks in images."""
+"""`mpirun -np N socker run IMAGE COMMAND`: OpenMPI's mpirun of the node, ranks in images.
+
+And the image's own mpirun, in a batch script that runs in the image.
+"""
 
 import pytest
 from conftest import SOCKER
@@ -23,6 +26,13 @@ def test_from_a_batch_script(alice, openmpi):
     """The ranks of the script's own node are mpirun's children, the others orted's."""
     text = f"#!/bin/sh\nmpirun -np 4 {SOCKER} run {openmpi} mpi-check\n"
     assert sorted(alice.script(text, "-N2", "-n4").lines) == whole(4)
+
+
+@pytest.mark.parametrize("kind", ["openmpi", "newer_openmpi"])
+def test_the_images_own(alice, request, kind):
+    image = request.getfixturevalue(kind)
+    text = "#!/bin/sh\nmpirun -np 4 mpi-check\n"
+    assert sorted(alice.script(text, "-N2", "-n4", f"--docker={image}").lines) == whole(4)
 
 
 def test_with_a_tmp_of_their_own(alice, openmpi):

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from pycontrol import askslurm, cli_group, config, present, tables
+from pycontrol import askslurm, authorised, cli_group, present, tables
 from pycontrol.errors import NodeError
 from pycontrol.present import PresentContainer, PresentImage
 
@@ -31,11 +31,6 @@ def engine() -> Iterator:
         yield found
 
 
-def authorised(settings: config.Config) -> tuple[str, ...] | None:
-    """The site's list of images; None: it has none, and allows every image."""
-    return None
-
-
 @click.command("images", short_help="List the images that you may run and the node has.")
 @JSON_OPTION
 def images_command(as_json: bool) -> None:
@@ -50,7 +45,7 @@ def images_command(as_json: bool) -> None:
     this node since it booted, and of the site's list, if there is one, those that
     are here.
     """
-    allowed = authorised(cli_group.settings())
+    allowed = authorised.names(cli_group.settings())
     is_root = os.geteuid() == 0
     found = _all_images(allowed) if is_root else present.own_images(os.getuid())
     if not is_root and allowed is not None:

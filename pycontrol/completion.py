@@ -14,7 +14,7 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-from pycontrol import cli_shows, present, srunline
+from pycontrol import authorised, cli_group, present, srunline
 from pycontrol.errors import SockerError
 
 
@@ -23,7 +23,7 @@ def images(incomplete: str) -> list[CompletionItem]:
     if incomplete.startswith(("/", "./", "../")):
         return [CompletionItem(incomplete, type="file")]
     try:
-        names = cli_shows.authorised(cli_shows.cli_group.settings())
+        names = authorised.names(cli_group.settings())
     except (OSError, SockerError):
         return []
     if names is None:

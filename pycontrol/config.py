@@ -98,6 +98,12 @@ class Config:
     save_timeout: int = _setting(
         1800, "Seconds that --container-save may take when a step ends.", "3600"
     )
+    image_list: str = _setting(
+        "",
+        "A file of root's with the images that users may run, one name a line, # for comments; "
+        "all others, and images in files, are refused. Empty: every image is allowed.",
+        "/etc/socker/images",
+    )
     slurm_commands: bool = _setting(
         True,
         "Have srun, sbatch and Slurm's other commands in batch scripts and interactive steps; "

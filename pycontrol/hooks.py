@@ -17,7 +17,18 @@ that step_start sends.
 
 from __future__ import annotations
 
-from pycontrol import audit, config, identity, lifecycle, mpi, namespaces, plan, policy, request
+from pycontrol import (
+    audit,
+    authorised,
+    config,
+    identity,
+    lifecycle,
+    mpi,
+    namespaces,
+    plan,
+    policy,
+    request,
+)
 from pycontrol.bridge import Channel, JobFacts, StepFacts
 from pycontrol.config import Config
 from pycontrol.policy import ContainerSpec
@@ -31,6 +42,7 @@ def step_start(facts: StepFacts, channel: Channel) -> None:
         lifecycle.begin(facts)
         settings = seen.config = config.load(facts.plugin_args).config
         spec = seen.spec = specify(facts, settings)
+        authorised.check(spec.image, settings)
         lifecycle.check_target(spec, facts)
         wishes = plan.wishes(spec)
         stages.done("options, configuration and account")

@@ -131,9 +131,14 @@ def split_tag(text: str) -> tuple[str, str, str]:
     return (name, separator, tag) if separator and "/" not in tag else (text, "", "")
 
 
+def familiar(name: str) -> str:
+    """As the engine shows it: without Docker Hub's registry and its `library`."""
+    return _HUB.sub("", name)
+
+
 def digest_of(name: str, digests: Iterable[str]) -> str:
     """The digest that the registry of this name gave; "" if none did."""
-    repository = _HUB.sub("", split_tag(name)[0])
+    repository = familiar(split_tag(name)[0])
     parts = (digest.partition("@") for digest in digests)
     return next((digest for place, _, digest in parts if place == repository), "")
 

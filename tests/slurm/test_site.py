@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import BUSYBOX, read
+from conftest import BUSYBOX, DEBIAN, SOCKER, read
 
 PLUGSTACK = Path("/etc/slurm/plugstack.conf")
 TOML = Path("/etc/socker/socker.toml")
@@ -101,3 +101,35 @@ def test_a_job_without_an_extern_step_gets_its_container_too(alice):
         "salloc", "-Q", "-N1", f"--docker={BUSYBOX}", "sh", "-c", f"trap '' USR1; {script}"
     )
     assert result.lines == ["inside", "again"]
+
+
+@pytest.fixture
+def image_list(toml):
+    """A site that runs busybox and nothing else."""
+    path = TOML.with_name("images")
+    TOML.parent.mkdir(exist_ok=True)
+    path.write_text(f"# what users may run\n{BUSYBOX}\n")
+    toml(f'image_list = "{path}"\n')
+    yield
+    path.unlink()
+
+
+def test_a_list_of_images(alice, image_list):
+    assert alice.srun(f"--docker={BUSYBOX}", "echo", "runs").lines == ["runs"]
+    for image in (DEBIAN, f"dockerd://{DEBIAN}"):
+        refused = alice.srun(f"--docker={image}", "true")
+        assert refused.status == 1
+        assert f"image {DEBIAN}: it is not on this site's list" in refused.stderr
+    refused = alice.srun("--docker=/home/alice/x.tar", "true")
+    assert "this site runs no images of files" in refused.stderr
+    assert alice.srun("hostname").status == 0
+    shown = alice.run(SOCKER, "images")
+    assert [line.split()[0] for line in shown.lines] == ["IMAGE", BUSYBOX]
+
+
+def test_steps_that_join_a_named_container_need_no_name(alice, image_list):
+    steps = (
+        f"srun -Q --docker={BUSYBOX} --container-name=work true;"
+        " srun -Q --container-name=work echo joined"
+    )
+    assert alice.run("salloc", "-Q", "-n1", "sh", "-c", steps).lines == ["joined"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pycontrol import cli_shows, completion, present
+from pycontrol import authorised, cli_group, completion, present
 from pycontrol.config import Config
 from pycontrol.errors import NodeError
 from pycontrol.present import PresentImage
@@ -20,9 +20,9 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 sys.argv[0] = "socker"
 from pathlib import Path
-from pycontrol import cli, cli_shows, config, plugstack
+from pycontrol import authorised, cli, config, plugstack
 config.DEFAULT_FILE = plugstack.PATH = Path("/nonexistent/file")
-cli_shows.authorised = lambda settings: {LIST!r}
+authorised.names = lambda settings: {LIST!r}
 cli.main()
 """
 
@@ -96,8 +96,8 @@ def names(incomplete, words=()):
 
 
 def test_without_a_list_those_that_the_user_has_run(monkeypatch):
-    monkeypatch.setattr(cli_shows.cli_group, "settings", Config)
-    monkeypatch.setattr(cli_shows, "authorised", lambda settings: None)
+    monkeypatch.setattr(cli_group, "settings", Config)
+    monkeypatch.setattr(authorised, "names", lambda settings: None)
     monkeypatch.setattr(present, "own_images", lambda uid: [PresentImage("mine:1", "-", "-", 1)])
     assert names("m") == ["mine:1"]
     assert names("x") == []
@@ -107,7 +107,7 @@ def test_a_site_whose_settings_are_wrong_gets_no_names(monkeypatch):
     def wrong():
         raise NodeError("/etc/socker/socker.toml: it is not valid TOML")
 
-    monkeypatch.setattr(cli_shows.cli_group, "settings", wrong)
+    monkeypatch.setattr(cli_group, "settings", wrong)
     assert names("m") == []
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from pycontrol import cli, cli_shows, engine, present, shown, state, tables
+from pycontrol import authorised, cli, cli_shows, engine, present, shown, state, tables
 from pycontrol.config import Config
 from pycontrol.errors import NodeError
 from pycontrol.image import Image, digest_of
@@ -265,7 +265,7 @@ def test_images_for_users(user):
 
 
 def test_a_list_of_images(user, monkeypatch):
-    monkeypatch.setattr(cli_shows, "authorised", lambda settings: ("a:1", "r:5/x:1"))
+    monkeypatch.setattr(authorised, "names", lambda settings: ("a:1", "r:5/x:1"))
     (user / "images").mkdir()
     (user / "images/1001.shown").write_text(json.dumps([entry("not:allowed", used=5)]))
     (user / "images/listed.shown").write_text(json.dumps([entry("a:1", created=5)]))
@@ -279,7 +279,7 @@ def test_a_list_of_images(user, monkeypatch):
 
 
 def test_root_tells_users_what_of_the_list_is_here(root, monkeypatch, tmp_path):
-    monkeypatch.setattr(cli_shows, "authorised", lambda settings: ("a:1", "r:5/x:1"))
+    monkeypatch.setattr(authorised, "names", lambda settings: ("a:1", "r:5/x:1"))
     result = invoke("images")
     assert [line[0] for line in columns(result.stdout)][-1] == "a:1"
     assert [i.image for i in present.own_images(1001, tmp_path)] == ["r:5/x:1"]

@@ -21,8 +21,8 @@ def test_it_is_another_and_the_steps_tasks_share_it(alice, kind):
 
 def test_without_it_all_are_the_nodes(alice):
     script = "for kind in net ipc uts pid; do readlink /proc/self/ns/$kind; done"
-    container = alice.srun(f"--docker={BUSYBOX}", "sh", "-c", script)
-    assert container.lines == alice.srun("sh", "-c", script).lines
+    container = alice.srun("-wn1", f"--docker={BUSYBOX}", "sh", "-c", script)
+    assert container.lines == alice.srun("-wn1", "sh", "-c", script).lines
 
 
 def test_all_at_once(alice):

@@ -102,12 +102,12 @@ def test_bcast_to_a_directory_that_is_not_visible(alice, host_program):
 def test_bcast_of_a_host_binary(alice):
     """Its libraries are the image's: Debian has them, busybox has none."""
     copy = "/tmp/socker-bcast-hostname"
-    native = alice.srun("-n1", "hostname")
+    native = alice.srun("-wn1", "hostname")
     result = alice.srun(
-        "-n1", f"--docker={DEBIAN}", f"--bcast={copy}", "--send-libs=no", "/usr/bin/hostname"
+        "-wn1", f"--docker={DEBIAN}", f"--bcast={copy}", "--send-libs=no", "/usr/bin/hostname"
     )
     assert result.lines == native.lines
-    result = alice.srun("-n1", IMAGE, f"--bcast={copy}", "--send-libs=no", "/usr/bin/hostname")
+    result = alice.srun("-wn1", IMAGE, f"--bcast={copy}", "--send-libs=no", "/usr/bin/hostname")
     assert f"execve(): {copy}: No such file or directory" in result.stderr
     Path(copy).unlink()
 

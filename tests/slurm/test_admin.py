@@ -75,7 +75,7 @@ def test_install_needs_root():
         timeout=60,
     )
     assert result.returncode == 2
-    assert result.stderr == "socker: install changes the node: run it as root\n"
+    assert result.stderr == "socker: install: it changes the node: run it as root\n"
 
 
 def test_the_installed_plugin_is_the_built_one():

@@ -118,4 +118,4 @@ def test_at_once(alice):
 
 def test_every_option_is_in_the_help(alice):
     text = alice.run("srun", "--help").stdout
-    assert text.count("[socker]") == 20
+    assert text.count("[socker]") == 22

@@ -95,8 +95,10 @@ def image_tar(image: MpiImage) -> Path:
 
 
 def provide(image: MpiImage) -> str:
-    """The image, as --container-image takes it."""
+    """The image, as --container-image takes it; those of older recipes go."""
     if not in_engine(image.reference):
+        for old in run("docker", "images", "-q", f"socker-test/{image.name}").split():
+            run("docker", "rmi", "--force", old)
         changes = ["--change", PATH_ENV, "--change", LOOPBACK]
         run("docker", "import", *changes, image_tar(image), image.reference)
     return f"dockerd://{image.reference}"

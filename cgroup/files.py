@@ -13,8 +13,12 @@ PROC = Path("/proc")
 
 
 def read_proc(pid: int | str, name: str, proc: Path = PROC) -> str:
-    """/proc/PID/NAME; FileNotFoundError or ProcessLookupError when it has ended."""
-    return (proc / str(pid) / name).read_text(errors="replace")
+    """/proc/PID/NAME; FileNotFoundError or ProcessLookupError when it has ended.
+
+    Its lines end with a line feed and nothing else: names of processes and of mount
+    points are the users', and may hold what Python takes for a line's end, too.
+    """
+    return (proc / str(pid) / name).read_bytes().decode(errors="replace")
 
 
 def write_pid(group: Path, pid: int) -> None:

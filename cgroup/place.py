@@ -2,26 +2,33 @@
 
 Used by the step's hook, as root.  The job's extern step (PrologFlags=Contain)
 holds one idle process of Slurm's for as long as the job lasts; a process moved
-into its groups is killed by Slurm when the job ends (DESIGN D6, D7).
+into its groups is killed by Slurm when the job ends (DESIGN D6, D7): the leash of the
+container's first process (decision 0020).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 
 from cgroup import files, paths
 from cgroup.paths import Membership
 
 
-@dataclass(frozen=True)
-class Anchor:
-    """A process of Slurm's in the groups that a container shall join."""
+class Anchor(
+    namedtuple("Anchor", "pid start_time lasts is_slurmstepd", defaults=(False,)),
+):
+    """A process of Slurm's in the groups that a container shall join.
 
-    pid: int
-    start_time: int  # clock ticks since boot: with the pid, it names the process
+    start_time     clock ticks since boot: with the pid, it names the process
+    lasts          as long as the job; else its step's, or shorter
+    is_slurmstepd  it is where no other process may be: it adopts
+    """
+
+    __slots__ = ()
 
     def is_alive(self) -> bool:
         return start_time(self.pid) == self.start_time
@@ -69,36 +76,44 @@ def executable(pid: int | str) -> str | None:
         return None
 
 
-def find_extern() -> Anchor | None:
+def find_extern(slurmstepd: bool = False) -> Anchor | None:
     """The extern step's process of the job that this process works for.
 
-    This process must be slurmstepd's child (same program, same groups).  The
-    extern step's own slurmstepd is not wanted, nor its child before execve, nor
-    a user's process: in v1 Slurm gives a step's groups to the user, who can put
-    processes there.
+    This process must come of slurmstepd.  The extern step's own slurmstepd is
+    wanted only if the caller says so, as the step has no other process then; nor is
+    its child before execve, or a user's process: in v1 Slurm gives a step's groups to
+    the user, who can put processes there.
     """
-    own_program = executable("self")
+    origin = _slurmstepd()
+    own_program = executable(origin)
     mounted = hierarchies()
-    for membership in memberships("self"):
+    for membership in _memberships(origin):
         group = paths.extern_step(membership.path)
         if not group or membership.controllers not in mounted:
             continue
         for pid in files.pids_below(mounted[membership.controllers] / group.lstrip("/")):
             started = start_time(pid)
-            if started is None or executable(pid) in (None, own_program):
+            program = executable(pid)
+            if started is None or program is None or (program == own_program) != slurmstepd:
                 continue
             if is_roots(pid) and _is_extern(pid):
-                return Anchor(pid, started)
+                return Anchor(pid, started, not slurmstepd, slurmstepd)
     return None
+
+
+def _slurmstepd() -> int | str:
+    """The process whose grandchild this is (spank_plugin/child.c); its groups tell the job."""
+    return parent_of(os.getppid()) or "self"
 
 
 def find_task() -> Anchor | None:
     """One of the tasks of the step that this process works for.
 
-    A child of our own slurmstepd in groups that are not slurmstepd's: what Slurm
-    kills when the step ends.  Tasks are there as soon as Slurm has forked them.
+    A child of our own slurmstepd, in groups that are not slurmstepd's: what Slurm kills
+    when the step ends.  Tasks are there as soon as Slurm has forked them.
     """
-    own, parent = memberships("self"), os.getppid()
+    slurmstepd = _slurmstepd()
+    own = _memberships(slurmstepd)
     mounted = hierarchies()
     for membership in own:
         group = paths.own_step(membership.path)
@@ -106,12 +121,12 @@ def find_task() -> Anchor | None:
             continue
         for pid in files.pids_below(mounted[membership.controllers] / group.lstrip("/")):
             started = start_time(pid)
-            if started is not None and parent_of(pid) == parent and _memberships(pid) != own:
-                return Anchor(pid, started)
+            if started is not None and parent_of(pid) == slurmstepd and _memberships(pid) != own:
+                return Anchor(pid, started, lasts=False)
     return None
 
 
-def _memberships(pid: int) -> tuple[Membership, ...]:
+def _memberships(pid: int | str) -> tuple[Membership, ...]:
     """As memberships(); of a process that has ended, our own."""
     try:
         return memberships(pid)
@@ -125,6 +140,15 @@ def parent_of(pid: int) -> int | None:
         return int(files.read_proc(pid, "stat").rpartition(")")[2].split()[1])
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def children_of(pid: int) -> list[int]:
+    """Of a process of one thread (proc(5), task/TID/children); [] when it has ended."""
+    try:
+        return [int(word) for word in files.read_proc(pid, f"task/{pid}/children").split()]
+    except (FileNotFoundError, ProcessLookupError):  # or a kernel without CONFIG_PROC_CHILDREN
+        everyone = (int(e.name) for e in os.scandir(files.PROC) if e.name.isdecimal())
+        return [other for other in everyone if parent_of(other) == pid]
 
 
 def enter_step() -> None:
@@ -151,7 +175,7 @@ def enter_step() -> None:
 def is_roots(pid: int) -> bool:
     """Whether all of the process's user ids are root's (proc(5), status)."""
     try:
-        lines = files.read_proc(pid, "status").splitlines()
+        lines = files.read_proc(pid, "status").split("\n")
     except (FileNotFoundError, ProcessLookupError):
         return False
     ids = next((line.split()[1:] for line in lines if line.startswith("Uid:")), [])
@@ -181,3 +205,14 @@ def place(pid: int, started: int, anchor: Anchor) -> list[Path]:
             raise LookupError(f"process {pid} has ended")
         files.write_pid(group, pid)
     return groups
+
+
+def adopt(pid: int, started: int, ask: Callable[[int], int]) -> None:
+    """Let the extern step take the process in: Slurm makes the group and removes it.
+
+    Raises OSError or LookupError as place() does.
+    """
+    if start_time(pid) != started:
+        raise LookupError(f"process {pid} has ended")
+    if ask(pid) or not _is_extern(pid):
+        raise LookupError(f"the job's extern step does not take in process {pid}")

@@ -12,59 +12,56 @@ import signal
 import time
 from pathlib import Path
 
-from cgroup import files, place
-from cgroup.paths import EXTERN_STEP, is_slurms
+from cgroup import files, place, stepd
+from cgroup.paths import STEP, is_jobs
 
 TRIES = 50
 PAUSE = 0.05  # seconds between tries: killed processes take a moment to leave
+END_WAIT = 5  # seconds for a slurmstepd: it may still be ending when Slurm runs the epilog
 
 
 def job_directory(group: Path) -> Path:
-    """The job's group, from the group of its extern step or one below it.
+    """The job's group, from that of a step or one below it.
 
-    Raises LookupError for a group of no extern step.
+    The outermost step counts: below it users may have made groups of any name.
+    Raises LookupError for a group of no step.
     """
-    for folder in (group, *group.parents):
-        if folder.name == EXTERN_STEP:
+    for folder in (*reversed(group.parents), group):
+        if folder.name.startswith(STEP):
             return folder.parent
-    raise LookupError(f"{group} is in no extern step")
+    raise LookupError(f"{group} is in no step")
 
 
 def is_removable(group: Path) -> bool:
-    """Whether this can be a job's group: well below a cgroup mount, in Slurm's tree."""
+    """Whether this can be a job's group: in a cgroup mount, and deep in Slurm's tree."""
     for mount in place.hierarchies().values():
         if group.is_relative_to(mount):
-            inside = group.relative_to(mount)
-            return len(inside.parts) >= 2 and is_slurms(f"/{inside}")
-    return False
-
-
-def _slurmstepd_lives(pids: list[int]) -> bool:
-    """One that was replaced on disk shows as deleted; a user's namesake is not root's."""
-    for pid in pids:
-        program = (place.executable(pid) or "").removesuffix(" (deleted)")
-        if Path(program).name == "slurmstepd" and place.is_roots(pid):
-            return True
+            return is_jobs(f"/{group.relative_to(mount)}")
     return False
 
 
 def remove(group: Path) -> bool:
     """Kill what is left in a group and below, and remove both; true when gone.
 
-    A group in which a slurmstepd lives is in use by Slurm: it is left alone, and
-    so is anything that is no group of a job.
+    A group in which a slurmstepd goes on living is in use by Slurm: it is left
+    alone, and so is anything that is no group of a job.
     """
     if group.exists() and not is_removable(group):
         return False
-    for _ in range(TRIES):
+    end = time.monotonic() + END_WAIT
+    tries = 0
+    while tries < TRIES:
         pids = files.pids_below(group)
-        if _slurmstepd_lives(pids):
-            return False
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        if _remove_empty(group):
-            return True
+        if any(map(stepd.is_slurmstepd, pids)):
+            if time.monotonic() > end:
+                return False
+        else:
+            tries += 1
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if _remove_empty(group):
+                return True
         time.sleep(PAUSE)
     return False
 

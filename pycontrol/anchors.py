@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cgroup import place, remove
 from cgroup.place import Anchor
+from pycontrol.bridge import StepFacts
 from pycontrol.errors import JobEnded, NodeError
 
 EXTERN_WAIT = 3  # seconds for the extern step, which starts beside the first step
@@ -17,14 +18,15 @@ TASK_WAIT = 10  # seconds for the step's first task, which is forked beside this
 POLL = 0.02
 
 
-def find() -> Anchor:
+def find(facts: StepFacts) -> Anchor:
     """Slurm's own process of the job's extern step; else a task of this step.
 
+    Where the extern step adopts processes, that is its slurmstepd: it holds no other.
     Without PrologFlags=Contain there is no extern step, and a signal to the whole
     job ends it (Slurm 22.05): a container then lives as long as the step.
     """
     end = time.monotonic() + EXTERN_WAIT
-    while not (anchor := place.find_extern()):
+    while not (anchor := place.find_extern(slurmstepd=bool(facts.adopt))):
         if time.monotonic() > end:
             return find_task()
         time.sleep(POLL)

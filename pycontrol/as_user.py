@@ -13,14 +13,16 @@ import os
 import resource
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO
 
 from cgroup import place
 from pycontrol import kernel
 from pycontrol.errors import NodeError, SockerError, UserError
 from pycontrol.identity import Account
+
+TYPE_CHECKING = False  # what reads types takes it for true; `typing` itself is 2 ms
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 LONGEST_ERROR = 4096  # bytes of a child's error text
 
@@ -54,6 +56,7 @@ def _child(
         place.enter_step()  # what it starts, a credential helper say, ends with the step
         become(account)
         kernel.die_with_parent()
+        kernel.forbid_tracing()  # its owner must not put words into it
         if os.getppid() != parent:
             os._exit(1)
         work()
@@ -66,7 +69,7 @@ def _child(
         name = f"{error.filename}: " if error.filename else ""
         os.write(errors, f"{name}{error.strerror or error}".encode()[:LONGEST_ERROR])
     except BaseException:
-        traceback.print_exc(file=sys.stderr)
+        sys.__excepthook__(*sys.exc_info())  # not the node's own: it may do anything
     finally:
         os._exit(status)
 
@@ -76,6 +79,7 @@ def _running(account: Account, work: Callable[[], None], keep: Iterable[int]) ->
     """The child beside the body, by its pid; afterwards its error, if it failed."""
     errors, errors_child = os.pipe()
     parent = os.getpid()
+    kernel.prepare()
     pid = os.fork()
     if pid == 0:
         _child(account, work, errors_child, keep, parent)

@@ -16,13 +16,13 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pycontrol import state, trusted
 from pycontrol.bridge import Channel, JobFacts, StepFacts
 from pycontrol.config import Config, load
 from pycontrol.errors import JobEnded, SockerError, printable
+from pycontrol.plaindata import dataclass, field
 from pycontrol.policy import ContainerSpec
 from pycontrol.state import JobState, Record
 
@@ -55,11 +55,14 @@ class Step:
             "step": self.facts.step_id,
             "uid": self.facts.uid,
             "user": spec.account.name if spec else None,
+            "account": spec.judges[0].place.account if spec and spec.judges else None,
             "image": printable(spec.image.text) if spec and spec.image else None,
             "made_of": record.made_of if record else None,
+            "digest": (record.digest or None) if record else None,
             "image_id": record.image.image_id if record else None,
             "container": record.container[:12] if record else None,
             "mounts": _mounts(spec) if spec else [],
+            "rule": printable(spec.rule) if spec else None,
             "seconds": round(time.time() - self.began, 3),
             **more,
         }
@@ -96,8 +99,11 @@ def step(facts: StepFacts, channel: Channel) -> Iterator[Step]:
     line = seen.line("start")
     write(seen.config, channel, line)
     folder = JobState(facts.state_root, facts.node, facts.job_id).folder / STEPS
-    folder.mkdir(mode=0o700, exist_ok=True)
-    state.write(folder / str(facts.step_id), json.dumps(line), mode=0o600)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        state.write(folder / str(facts.step_id), json.dumps(line), mode=0o600)
+    except OSError as error:  # a full disk
+        channel.log(f"audit: {error}: the step's end will be lost")
 
 
 def end_job(facts: JobFacts, job: JobState, channel: Channel) -> None:
@@ -110,17 +116,23 @@ def end_job(facts: JobFacts, job: JobState, channel: Channel) -> None:
         return
     try:
         config, ended = settings_of(facts), ended_steps(job)
-        for path in sorted(started, key=lambda path: int(path.name)):
-            write(config, channel, _end(path, ended.get(int(path.name))))
-    except (OSError, ValueError, KeyError, SockerError) as error:
+    except (OSError, ValueError, SockerError) as error:
         channel.log(f"audit: job {facts.job_id}: {error}: its end is lost")
+        return
+    for path in sorted(started, key=lambda path: int(path.name)):
+        try:
+            write(config, channel, _end(path, ended.get(int(path.name))))
+            path.unlink()  # gc may come once more
+        except (OSError, ValueError, KeyError, SockerError) as error:
+            channel.log(f"audit: {facts.job_id}.{path.name}: {error}: its end is lost")
 
 
 def _end(path: Path, ended: tuple[int, float] | None) -> dict[str, object]:
     """The line for a step whose start is in the file."""
     start = json.loads(trusted.read(path))
     status, when = ended or (None, time.time())
-    names = ("node", "job", "step", "uid", "user", "image", "made_of", "image_id", "container")
+    names = ("node", "job", "step", "uid", "user", "image", "made_of", "digest", "image_id")
+    names += ("container",)
     seconds = round(when - path.stat().st_mtime, 3)
     line = {"time": timestamp(when), "event": "end", **{name: start[name] for name in names}}
     return line | {"seconds": seconds, "status": status}

@@ -11,51 +11,23 @@ from __future__ import annotations
 
 import array
 import contextlib
+import gc
 import json
 import signal
 import socket
 import sys
-import traceback
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable
 
-from pycontrol.errors import JobEnded, SockerError, printable
+from pycontrol.errors import JobEnded, SockerError, UserError, printable
+from pycontrol.facts import JobFacts as JobFacts
+from pycontrol.facts import StepFacts as StepFacts
+from pycontrol.facts import job_facts, pairs, step_facts
 
-ABI = 3
-STEP_START = 1
-JOB_EPILOG = 2
-STEP_END = 3
+ABI = 6
+STEP_START, JOB_EPILOG, STEP_END, STEP_NATIVE, JOB_START = 1, 2, 3, 4, 5
 
 SEND_TIMEOUT = 5  # seconds that a task may take to make room for a record
-
-
-@dataclass(frozen=True)
-class JobFacts:
-    """What Slurm says of the job on this node."""
-
-    job_id: int
-    uid: int
-    node: str
-    state_root: Path
-    plugin_args: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class StepFacts(JobFacts):
-    """What Slurm says of a step; `options` are the user's, as (name, value)."""
-
-    step_id: int
-    node_index: int  # among the step's nodes, from 0
-    local_tasks: int  # of the step on this node
-    gid: int
-    groups: tuple[int, ...]
-    cwd: str
-    tmp_fs: str  # Slurm's TmpFS as slurm.conf has it, with %n and %h
-    pmix_server: str  # the directory of the step's PMIx server, if Slurm started one
-    env: dict[str, str]
-    argv: tuple[str, ...]
-    options: tuple[tuple[str, str], ...]
+LONGEST_RECORD = 128 << 10  # bytes: what Linux takes as one variable or word of a command
 
 
 class Channel:
@@ -66,21 +38,24 @@ class Channel:
         for task in self._tasks:
             task.settimeout(SEND_TIMEOUT)
         self._records = 0
+        self.sent: list[bytes] = []  # for steps that come later (replay.py)
+        self.has_environment = True  # the user's; with it, where their credentials are
         self.bars = False  # lines are for `socker pull`, which draws bars of them (pullbars.py)
 
     def _send(self, kind: str, *fields: str) -> None:
         payload = b"\0".join(field.encode(errors="surrogateescape") for field in fields)
+        if len(payload) >= LONGEST_RECORD or payload.count(b"\0") >= max(len(fields), 1):
+            name = printable(fields[-1].partition("=")[0], 80)
+            raise UserError(f"{name}: longer than 128 KiB or with a NUL: no command can have it")
         self._broadcast([kind.encode() + payload], [])
 
     def _broadcast(self, data: list[bytes], ancillary: list) -> None:
+        self.sent += data
         for task in list(self._tasks):
             try:
                 task.sendmsg(data, ancillary)
-            except TimeoutError:
-                # A task that its user has stopped does not read: it must not
-                # keep this hook, and the lock of a pull, waiting.
-                self._tasks.remove(task)
-            except (BrokenPipeError, ConnectionResetError):
+            except (TimeoutError, BrokenPipeError, ConnectionResetError):
+                # Its user may have stopped it: this hook, with a pull's lock, must not wait.
                 self._tasks.remove(task)
         if not self._tasks:
             raise JobEnded("no task waits for its container any more")
@@ -116,6 +91,10 @@ class Channel:
         """One more mount, behind the others; flags as bridge.h has them."""
         self._send("M", flags, source, target)
 
+    def path_rule(self, kind: str, path: str) -> None:
+        """For mounts that are checked: S, they may come from there; G, they leave it alone."""
+        self._send(kind, path)
+
     def workdir(self, path: str) -> None:
         """One more candidate; tasks start in the first they can enter."""
         self._send("W", path)
@@ -136,9 +115,9 @@ class Channel:
     def launcher(self, path: str) -> None:
         self._send("X", path)
 
-    def hint(self, needle: str, text: str) -> None:
-        """Show the user a line if the needle is in the command's file."""
-        self._send("H", needle, printable(text))
+    def hint(self, kind: str, needle: str, text: str) -> None:
+        """Show the user a line if the needle is in the command's file, and MPI is of this kind."""
+        self._send("H", kind, needle, printable(text))
 
     def fail(self, text: str) -> None:
         self._send("F", printable(text))
@@ -148,60 +127,33 @@ class Channel:
         self._send("K", str(self._records))
 
 
-def _text(ffi, pointer) -> str:
-    return ffi.string(pointer).decode(errors="surrogateescape")
+class Unheard(Channel):
+    """Of a hook that no task waits for: `heard` gets how far it is; records are kept only."""
 
+    def __init__(self):
+        super().__init__(())
+        self.has_environment = False
+        self.bars = True  # by report(): a step that comes to wait shows it in its own way
+        self.heard: Callable[[dict], None] = lambda report: None
 
-def _strings(ffi, array_pointer) -> tuple[str, ...]:
-    found: list[str] = []
-    while array_pointer != ffi.NULL and array_pointer[len(found)] != ffi.NULL:
-        found.append(_text(ffi, array_pointer[len(found)]))
-    return tuple(found)
+    def report(self, doing: str, note: str = "", done: int = 0, total: int = 0) -> None:
+        self.heard({"doing": doing, "note": note, "done": done, "total": total})
 
-
-def _pair(text: str) -> tuple[str, str]:
-    name, _, value = text.partition("=")
-    return name, value
-
-
-def _job_fields(ffi, request) -> dict:
-    return {
-        "job_id": int(request.job_id),
-        "uid": int(request.uid),
-        "node": _text(ffi, request.node),
-        "state_root": Path(_text(ffi, request.state_directory)),
-        "plugin_args": _strings(ffi, request.plugin_args),
-    }
-
-
-def step_facts(ffi, request) -> StepFacts:
-    return StepFacts(
-        **_job_fields(ffi, request),
-        step_id=int(request.step_id),
-        node_index=int(request.node_index),
-        local_tasks=int(request.channel_count),
-        gid=int(request.gid),
-        groups=tuple(int(request.groups[i]) for i in range(request.group_count)),
-        cwd=_text(ffi, request.cwd),
-        tmp_fs=_text(ffi, request.tmp_fs),
-        pmix_server=_text(ffi, request.pmix_server),
-        env=dict(_pair(entry) for entry in _strings(ffi, request.env)),
-        argv=_strings(ffi, request.argv),
-        options=tuple(_pair(entry) for entry in _strings(ffi, request.options)),
-    )
+    def _broadcast(self, data: list[bytes], ancillary: list) -> None:
+        self.sent += data
 
 
 def _run_hook(ffi, request, channel: Channel) -> None:
     from pycontrol import hooks  # an import error is reported like any other
 
-    if request.hook == STEP_START:
-        hooks.step_start(step_facts(ffi, request), channel)
-    elif request.hook == STEP_END:
-        hooks.step_end(step_facts(ffi, request), channel)
-    elif request.hook == JOB_EPILOG:
-        hooks.job_epilog(JobFacts(**_job_fields(ffi, request)), channel)
+    gc.enable()  # build.py: off while modules are loaded, which make no garbage
+    of_steps = {STEP_START: hooks.step_start, STEP_END: hooks.step_end}
+    of_steps[STEP_NATIVE] = hooks.step_native
+    of_steps[JOB_START] = hooks.job_start
+    if request.hook == JOB_EPILOG:
+        hooks.job_epilog(job_facts(ffi, request), channel)
     else:
-        raise ValueError(f"hook {request.hook} is not known")
+        of_steps[request.hook](step_facts(ffi, request), channel)
 
 
 def _nobody_waits(number, frame) -> None:
@@ -214,6 +166,8 @@ def run(ffi, request) -> int:
     signal.signal(signal.SIGTERM, _nobody_waits)
     channels = [request.channels[i] for i in range(request.channel_count)]
     channel = Channel(socket.socket(fileno=fd) for fd in channels)
+    if request.hook == JOB_START:
+        channel = Unheard()
     try:
         if request.abi != ABI:
             raise ValueError(f"bridge.h is of ABI {request.abi}, this is {ABI}")
@@ -224,7 +178,7 @@ def run(ffi, request) -> int:
     except SockerError as error:
         return _failed(channel, _as_the_site_names_options(ffi, request, str(error)))
     except Exception as error:
-        traceback.print_exc(file=sys.stderr)
+        sys.__excepthook__(*sys.exc_info())  # not the node's own: it may do anything
         return _failed(
             channel,
             f"internal error ({type(error).__name__}: {error}): the log of slurmd "
@@ -236,7 +190,7 @@ def run(ffi, request) -> int:
 def _as_the_site_names_options(ffi, request, text: str) -> str:
     from pycontrol.request import with_prefix
 
-    arguments = dict(_pair(entry) for entry in _strings(ffi, request.plugin_args))
+    arguments = dict(pairs(ffi, request.plugin_args))
     return with_prefix(text, arguments.get("prefix", ""))
 
 

@@ -6,19 +6,21 @@ its findings, so one that crashes cannot hide the others.
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import re
 import stat
 import subprocess
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from cgroup import place
 from pycontrol import config, kernel, savesquashfs, squashfs, trusted
 from pycontrol import plugstack as plugstack_file
 from pycontrol.errors import SockerError
+from pycontrol.plaindata import dataclass
 from pycontrol.plugstack import Line
 
 OK, WARNING, ERROR = 0, 1, 2
@@ -79,7 +81,8 @@ def engine(node: Node) -> Iterator[Finding]:
 
     found = Engine(node.settings.engine, node.settings.engine_timeout)
     try:
-        yield Finding(OK, "engine", f"{node.settings.engine} answers, version {found.version()}")
+        version = found.info()["ServerVersion"]
+        yield Finding(OK, "engine", f"{node.settings.engine} answers, version {version}")
     finally:
         found.close()
 
@@ -180,11 +183,42 @@ def _expect(found: dict[str, str], name: str, wanted: str, why: str) -> Finding:
     return Finding(ERROR, name, f"{value}: set {wanted} in slurm.conf, {why}")
 
 
+def rules(node: Node) -> Iterator[Finding]:
+    """Conditions that hold for nobody, and a requirement that nobody keeps."""
+    found = config.load_rules(node.settings).rules
+    for rule in found:
+        for kind, names, look in (("user", rule.users, pwd.getpwnam),
+                                  ("group", rule.groups, grp.getgrnam)):  # fmt: skip
+            for name in names:
+                if not name.isdecimal() and not _exists(look, name):
+                    text = f"this node knows no {kind} {name}: it holds for nobody of that name"
+                    yield Finding(WARNING, rule.label, text)
+    squeue = Path(node.settings.slurm_bin, "squeue")
+    if any(rule.accounts or rule.partitions for rule in found) and not squeue.exists():
+        yield Finding(ERROR, "rules", f"{squeue} is missing, and rules depend on it: set slurm_bin")
+    required = any(rule.container == "required" for rule in found)
+    checked = node.line and "native" in config.split_arguments(node.line.arguments)
+    if required and not checked:
+        text = "container is required, but native steps are not asked: add native=check to the line"
+        yield Finding(ERROR, "plugstack", text)
+    elif found:
+        yield Finding(OK, "rules", f"{len(found)} of them")
+
+
+def _exists(look: Callable[[str], object], name: str) -> bool:
+    try:
+        look(name)
+    except KeyError:
+        return False
+    return True
+
+
 def ownership(node: Node) -> Iterator[Finding]:
     """Whoever can write to these files decides what root runs."""
-    paths = [Path(node.settings.pause), Path(node.settings.launcher), config.DEFAULT_FILE]
+    paths = [Path(node.settings.pause), Path(node.settings.launcher)]
+    arguments = config.split_arguments(node.line.arguments) if node.line else {}
+    paths.append(Path(arguments.get("config", config.DEFAULT_FILE)))
     if node.line:
-        arguments = config.split_arguments(node.line.arguments)
         library = arguments.get("library", str(node.line.plugin.with_name("socker_python.so")))
         paths += [node.line.plugin, Path(library), Path(arguments.get("python", "/"))]
     for path in paths:
@@ -193,26 +227,16 @@ def ownership(node: Node) -> Iterator[Finding]:
 
 def _owned(path: Path) -> Iterator[Finding]:
     if not path.exists():
-        if path != config.DEFAULT_FILE:  # that one may be absent: defaults hold
-            yield Finding(ERROR, str(path), "is missing: socker install")
+        yield Finding(ERROR, str(path), "is missing: socker install")
         return
     problem = trusted.problem_with(path.stat(), largest=None)
-    problem = problem or _open_folder(path)
+    problem = problem or trusted.open_folder(path)
     yield Finding(ERROR if problem else OK, str(path), problem or "root's alone to write")
     if path.name == "pause" and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         yield Finding(ERROR, str(path), "users can read it, so they could trace it: chmod 711 it")
 
 
-def _open_folder(path: Path) -> str | None:
-    """A directory above that others may write to; sticky ones do not protect a name."""
-    for folder in path.resolve().parents:
-        status = folder.stat()
-        if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return f"others than root may write to {folder}: chown root and chmod go-w it"
-    return None
-
-
 CHECKS = (
-    engine, cgroups, kernel_features, libpython, slurm_release, slurm_settings, ownership,
+    engine, cgroups, kernel_features, libpython, slurm_release, slurm_settings, rules, ownership,
     squashfs_tools,
 )  # fmt: skip

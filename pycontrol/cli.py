@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from pycontrol import __version__, cli_group, cli_shows, cli_steps, plugstack
-from pycontrol.errors import NodeError, UserError
+from pycontrol import __version__, cli_gc, cli_group, cli_shows, cli_steps, plugstack
+from pycontrol.errors import NodeError
 
 PLUGSTACK_OPTION = click.option(
     "--plugstack",
@@ -28,11 +28,6 @@ DIRECTORY_OPTION = click.option(
     show_default=True,
     help="Where the plugin and pause are.",
 )
-
-
-def _need_root(command: str) -> None:
-    if os.geteuid() != 0:
-        raise UserError(f"{command}: it changes the node: run it as root")
 
 
 @click.group(
@@ -58,12 +53,16 @@ for command in (
     cli_steps.explain_command,
     cli_shows.images_command,
     cli_shows.ps_command,
+    cli_gc.gc_command,
 ):
     main.add_command(command)
 
 
 if "_SOCKER_COMPLETE" in os.environ:  # the shell asks
     from pycontrol import completion  # noqa: F401 (it makes itself known to click)
+
+
+cli_shows.images_command.add_command(cli_gc.prune_command)
 
 
 @main.command("install", short_help="Put the plugin in place.")
@@ -82,7 +81,7 @@ def install_command(enable: bool, directory: Path, path: Path) -> None:
     """
     from pycontrol import install
 
-    _need_root("install")
+    cli_group.need_root("install")
     install.install(directory, path, enable, click.echo)
 
 
@@ -97,7 +96,7 @@ def uninstall_command(directory: Path, path: Path) -> None:
     """
     from pycontrol import install
 
-    _need_root("uninstall")
+    cli_group.need_root("uninstall")
     install.uninstall(directory, path, click.echo)
 
 
@@ -118,8 +117,17 @@ def config_command(path: Path) -> None:
     width = max(map(len, config.FIELDS))
     for name in config.FIELDS:
         value = getattr(loaded.config, name)
-        shown = str(value).lower() if isinstance(value, bool) else repr(value)
-        click.echo(f"{name:{width}} = {shown}  ({loaded.origin[name]})")
+        click.echo(f"{name:{width}} = {_shown(value)}  ({loaded.origin[name]})")
+
+
+def _shown(value: object) -> str:
+    """As the file has it; of rules only how many, `socker explain` shows them."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, tuple):
+        return repr(value)
+    texts = all(isinstance(part, str) for part in value)
+    return repr(list(value)) if texts else f"{len(value)} rules"
 
 
 def _arguments(path: Path) -> tuple[str, ...]:

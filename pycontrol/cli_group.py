@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import click
 
 from pycontrol import config, plugstack, request
-from pycontrol.errors import SockerError, printable
+from pycontrol.errors import SockerError, UserError, printable
 from pycontrol.runstep import Place
 
 WRONG = 2  # what was asked for makes no sense, or cannot be had
@@ -115,6 +115,11 @@ def show(argv: Sequence[str]) -> None:
     """With -v: the command that is about to be run."""
     if verbose():
         click.echo(f"socker: {shlex.join(argv)}", err=True)
+
+
+def need_root(command: str) -> None:
+    if os.geteuid() != 0:
+        raise UserError(f"{command}: it changes the node: run it as root")
 
 
 def is_drawn_on(stream: TextIO | None) -> bool:

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from pycontrol import askslurm, authorised, cli_group, present, tables
+from pycontrol import askslurm, authorised, cli_group, present, ruleshow, tables
 from pycontrol.errors import NodeError
+from pycontrol.plaindata import asdict
 from pycontrol.present import PresentContainer, PresentImage
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
@@ -24,16 +25,21 @@ OTHERS = "those that only others have run here, root alone can see"
 
 @contextlib.contextmanager
 def engine() -> Iterator:
-    from pycontrol.engine import Engine  # with it the Docker SDK
+    from pycontrol.engine import Engine
 
     settings = cli_group.settings()
     with contextlib.closing(Engine(settings.engine, settings.engine_timeout)) as found:
         yield found
 
 
-@click.command("images", short_help="List the images that you may run and the node has.")
+@click.group(
+    "images",
+    short_help="List the images that you may run and the node has.",
+    invoke_without_command=True,
+)
 @JSON_OPTION
-def images_command(as_json: bool) -> None:
+@click.pass_context
+def images_command(context: click.Context, as_json: bool) -> None:
     """List the images that you may run, and which of them this node has.
 
     \b
@@ -45,18 +51,29 @@ def images_command(as_json: bool) -> None:
     this node since it booted, and of the site's list, if there is one, those that
     are here.
     """
-    allowed = authorised.names(cli_group.settings())
+    if context.invoked_subcommand:
+        return
+    settings = cli_group.settings()
+    allowed = authorised.names(settings)
+    rules = authorised.rules_of_caller(settings)
+    may_run = ruleshow.allows(*rules)
     is_root = os.geteuid() == 0
     found = _all_images(allowed) if is_root else present.own_images(os.getuid())
     if not is_root and allowed is not None:
-        found = [image for image in found if image.image in allowed]
+        found = [image for image in found if image.image in allowed or may_run(image.image)]
+    entries = ruleshow.authorised(*rules)
     if as_json:
-        click.echo(json.dumps(_images_as_json(found, allowed), indent=2))
+        answer = _images_as_json(found, allowed) | {"rules": [asdict(e) for e in entries]}
+        click.echo(json.dumps(answer, indent=2))
         return
     here = {image.image for image in found}
     absent = [name for name in allowed or () if name not in here]
     heads = ("IMAGE", "DIGEST", "ID", "SIZE", "AGE" if is_root else "USED")
-    tables.show(heads, tables.image_rows(found, absent), cli_group.is_drawn_on(sys.stdout))
+    drawn = cli_group.is_drawn_on(sys.stdout)
+    tables.show(heads, tables.image_rows(found, absent), drawn)
+    if entries:
+        click.echo("\nby the site's rules, in the order in which they are asked:\n")
+        tables.show(("IMAGES", "ALLOWED", "BY", "ONLY IN"), tables.rule_rows(entries), drawn)
     if allowed is None:
         click.echo(f"socker: {NO_LIST}" + ("" if is_root else f"; {OTHERS}"), err=True)
 

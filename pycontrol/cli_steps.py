@@ -17,6 +17,7 @@ import click
 from pycontrol import askslurm, cli_group, config, explain, identity, runstep
 from pycontrol.errors import EngineError, NodeError, UserError, printable
 from pycontrol.image import Image, Reference
+from pycontrol.plaindata import replace
 
 
 def become(argv: list[str], environ: dict[str, str]) -> None:
@@ -133,10 +134,11 @@ class LeadingOptions(click.Command):
     """Its own options are the first words; all behind them is somebody else's."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        own = [name for parameter in self.get_params(ctx) for name in parameter.opts]
+        options = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
+        words = {name: 1 if p.is_flag else 2 for p in options for name in p.opts}
         count = 0
-        while count < len(args) and args[count] in own:
-            count += 1
+        while count < len(args) and (name := args[count].partition("=")[0]) in words:
+            count += 1 if "=" in args[count] else words[name]
         return super().parse_args(ctx, [*args[:count], "--", *args[count:]])
 
 
@@ -144,29 +146,40 @@ class LeadingOptions(click.Command):
     "explain", short_help="Show what an srun would do, and run nothing.", cls=LeadingOptions
 )
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--user", metavar="NAME", help="(root) As if this user asked.")
 @click.argument(
     "words", nargs=-1, type=click.UNPROCESSED, metavar="[srun] SRUN-OPTIONS... [COMMAND...]"
 )
-def explain_command(as_json: bool, words: tuple[str, ...]) -> None:
+def explain_command(as_json: bool, user: str | None, words: tuple[str, ...]) -> None:
     """Show what an srun command line asks for, gets and does, and run nothing.
 
     \b
       socker explain --docker=debian:bookworm --container-mounts=data:/in:ro solve
+      socker explain -p gpu -A physics --docker=registry.example.org/team/tool:1 tool
       socker explain --json srun -N2 --container-image=./tool.sqsh tool
+      socker explain --user=alice -p gpu hostname
 
-    Counted in are SOCKER_... variables, the job's own options, your account and
-    this host's settings. Whether files and images exist is left to the node.
+    The site's rules are shown in the order in which they are asked, and which of
+    them decides. Counted in are SOCKER_... variables, the job's own options, your
+    account and this host's settings; with --user none of the variables. Whether
+    files and images exist is left to the node.
     """
     place = cli_group.here()
     settings = cli_group.settings()
+    if user is not None:
+        place = replace(place, environ={})
     line = explain.line_of(words, place.prefix)
     if not line.words:
         raise UserError(
             "explain: no option: give the options of an srun: socker explain --docker=IMAGE ..."
         )
-    account = identity.look_up(os.getuid(), os.getgid(), os.getgroups())
     found = explain.explain(
-        line, account, settings, place, lambda reference: image_here(reference, settings)
+        line,
+        account_of(user),
+        settings,
+        place,
+        lambda reference: image_here(reference, settings),
+        config.load_rules(settings),
     )
     if as_json:
         click.echo(json.dumps(explain.as_json(found), indent=2))
@@ -175,11 +188,23 @@ def explain_command(as_json: bool, words: tuple[str, ...]) -> None:
             click.echo(printable(line, len(line)))
 
 
+def account_of(user: str | None) -> identity.Account:
+    """The caller's; root may ask for anybody's."""
+    if user is None:
+        return identity.of_caller()
+    account = identity.of_name(user)
+    if not account:
+        raise UserError(f"explain: --user={user}: this host knows no such user")
+    if os.geteuid() not in (0, account.uid):
+        raise UserError(f"explain: --user={user}: only root may ask for others: leave it out")
+    return account
+
+
 def image_here(reference: Reference, settings: config.Config) -> Image | None:
     """The image if this host has it and the caller may ask: only root reaches the engine."""
     if os.geteuid() != 0 or reference.source == "file":
         return None
-    from pycontrol.engine import Engine  # with it the Docker SDK
+    from pycontrol.engine import Engine
 
     with contextlib.suppress(EngineError):
         with contextlib.closing(Engine(settings.engine, settings.engine_timeout)) as engine:

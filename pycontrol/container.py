@@ -1,8 +1,7 @@
-"""Makes and removes a job's container: everything that needs the engine.
+"""Makes a job's container; removal.py ends it.
 
-Runs as root in the hooks.  Imported only where a container is made or removed:
-the Docker SDK takes 0.2 s to import, and a step that finds its job's container
-running needs none of this.
+Runs as root in the hooks.  Imported only where a container is made: a step that
+finds its job's container running needs none of this.
 """
 
 from __future__ import annotations
@@ -14,38 +13,36 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from cgroup import place
+from cgroup import place, priority
 from cgroup.place import Anchor
-from pycontrol import anchors, identity, kernel, ownroot, slurm_commands, state
+from pycontrol import (
+    anchors,
+    firstprocess,
+    identity,
+    imageuse,
+    kernel,
+    ownroot,
+    provide,
+    removal,
+    slurm_commands,
+    state,
+)
 from pycontrol import engine as engines
-from pycontrol.bridge import Channel, JobFacts
+from pycontrol.bridge import Channel, JobFacts, StepFacts
 from pycontrol.config import Config
 from pycontrol.engine import Engine, NewContainer
-from pycontrol.errors import EngineError, NodeError, UserError
-from pycontrol.image import Image, Reference
+from pycontrol.errors import EngineError, NodeError, NotHere, UserError
+from pycontrol.image import Reference
 from pycontrol.policy import ContainerSpec
-from pycontrol.pull import Puller
-from pycontrol.rootfs import LARGEST, Root
+from pycontrol.provide import Found
+from pycontrol.rootfs import Root, is_small_regular_or_missing
 from pycontrol.state import JobState, Record
 
-REMOVAL_WAIT = 30  # seconds for containers that are being removed
-IN_FLIGHT_WAIT = 3  # seconds for a request whose sender was killed; 20 ms are usual
-
-
-@contextlib.contextmanager
-def connected(config: Config) -> Iterator[Engine]:
-    engine = Engine(config.engine, config.engine_timeout)
-    try:
-        yield engine
-    finally:
-        engine.close()
-
-
-# --- making -------------------------------------------------------------------
+ENGINES_OWN = ("/proc", "/sys", "/dev")  # file systems that it mounts in each container
 
 
 def make(
-    spec: ContainerSpec, facts: JobFacts, config: Config, channel: Channel, since: float
+    spec: ContainerSpec, facts: StepFacts, config: Config, channel: Channel, since: float
 ) -> Record:
     """Pull if need be, then create, start, seal and place the job's container.
 
@@ -53,42 +50,53 @@ def make(
     registers its undo at once: a failure half-way leaves no container.
     """
     job = JobState(facts.state_root, facts.node, facts.job_id)
-    anchor = anchors.find()
-    with connected(config) as engine, contextlib.ExitStack() as undo:
-        image = provide_image(spec, engine, facts, config, channel, since)
-        new = new_container(spec, image, facts, config)
-        job.note_container(new.name)
-        container = engine.create(new)
+    anchor = anchors.find(facts)
+    with removal.connected(config) as engine, contextlib.ExitStack() as undo:
+        new, found, container = create(spec, engine, facts, config, channel, since, anchor)
         undo.callback(engine.remove, container)
         refuse_strange_accounts(engine, container, spec)
-        record = start(engine, container, new.name, image, spec.image)
+        record = start(engine, container, new.name, found, spec.image)
         seal(record)
         if spec.own_root:
             undo.callback(make_own_root(spec, record, facts, config, job))
-        place_in_job(record, anchor)
+        place_in_job(record, anchor, facts)
         write_accounts(spec, record, job)
         job.save(spec.key, record)
         undo.pop_all()
     return record
 
 
-def provide_image(
+def bring_image(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Channel) -> None:
+    with removal.connected(config) as engine:
+        provide.for_step(spec, engine, facts, config, channel, time.time())
+
+
+def create(
     spec: ContainerSpec,
     engine: Engine,
-    facts: JobFacts,
+    facts: StepFacts,
     config: Config,
     channel: Channel,
     since: float,
-) -> Image:
-    """The image on this node: pulled or imported if need be."""
-    assert spec.image  # lifecycle.provide() has seen to it
-    if spec.image.source == "file":
-        from pycontrol import imagefile
+    anchor: Anchor,
+) -> tuple[NewContainer, Found, str]:
+    """A container that does not run yet; its id comes last.
 
-        path = spec.image.text
-        return imagefile.provide(path, spec.account, engine, config, channel, facts.state_root)
-    puller = Puller(engine, config, channel, facts.state_root, since)
-    return puller.provide(spec.image, spec.pull)
+    An image may be pruned between the look at it and here: then it is brought again.
+    """
+    job = JobState(facts.state_root, facts.node, facts.job_id)
+    for again in (True, False):
+        found = provide.for_step(spec, engine, facts, config, channel, since)
+        imageuse.note(found.image.image_id)
+        new = new_container(spec, found, facts, config, anchor)
+        job.note_container(new.name)
+        try:
+            return new, found, engine.create(new)
+        except NotHere:
+            job.forget_container(new.name)
+            if not again:
+                raise
+    raise AssertionError
 
 
 def make_own_root(
@@ -98,7 +106,7 @@ def make_own_root(
     base = Path(config.writable_dir)
     folder = base / facts.node / str(facts.job_id) / record.container[:12]
     ownroot.make_base(base)
-    job.note_root(folder)
+    job.note_roots(folder.parent)
     ownroot.build(record, spec.account, folder)
     return partial(ownroot.remove, folder)
 
@@ -110,7 +118,7 @@ def refuse_strange_accounts(engine: Engine, container: str, spec: ContainerSpec)
     would be opened, gigabytes of lines would be read.
     """
     for path in ("/etc/passwd", "/etc/group"):
-        if not engine.is_small_regular_or_missing(container, path, LARGEST):
+        if not is_small_regular_or_missing(partial(engine.file_status, container), path):
             raise UserError(
                 f"image {spec.image.text}: its {path} is not a regular file of less than "
                 "1 MiB: such an image cannot be run: rebuild it"
@@ -118,36 +126,34 @@ def refuse_strange_accounts(engine: Engine, container: str, spec: ContainerSpec)
 
 
 def new_container(
-    spec: ContainerSpec, image: Image, facts: JobFacts, config: Config
+    spec: ContainerSpec, found: Found, facts: JobFacts, config: Config, anchor: Anchor
 ) -> NewContainer:
-    # The time keeps the name apart from that of one still being removed.
+    # The time: one of the same name may still be being removed.
     name = f"socker-{facts.node}-{facts.job_id}-{time.time_ns() // 1000:x}"
     return NewContainer(
         name=name,
-        image=image,
+        image=found.image,
         pause=config.pause,
         labels={
-            **job_labels(facts),
+            **removal.job_labels(facts),
             engines.USER: str(spec.account.uid),
             engines.IMAGE: spec.image.text,
+            engines.DIGEST: found.digest,
         },
+        ends_with=anchor.pid if anchor.lasts else None,
     )
 
 
-def job_labels(facts: JobFacts) -> dict[str, str]:
-    """What finds all containers of a job on this node, whatever else is lost."""
-    return {engines.JOB: str(facts.job_id), engines.NODE: facts.node}
-
-
-def start(engine: Engine, container: str, name: str, image: Image, made_of: Reference) -> Record:
+def start(engine: Engine, container: str, name: str, found: Found, made_of: Reference) -> Record:
     """Start the container; its first process, believed only by its cgroup.
 
     The engine's groups are named by the container and closed to users, so a
     process that took over the number is not in them (DESIGN D8).
     """
     pid = engine.start(container)
-    record = Record(container, name, pid, place.start_time(pid) or 0, image, made_of.text)
-    if not any(container in m.path for m in _memberships(pid)) or not state.is_alive(record):
+    started = place.start_time(pid) or 0
+    record = Record(container, name, pid, started, found.image, made_of.text, found.digest)
+    if not any(container in m.path for m in _memberships(pid)) or not firstprocess.is_alive(record):
         raise EngineError(f"container {container[:12]} ended at once: see Docker's log")
     return record
 
@@ -160,18 +166,23 @@ def _memberships(pid: int):
 
 
 def seal(record: Record) -> None:
-    """Make the container's own mounts nosuid and nodev (DESIGN D13).
+    """Make the container's own mounts nosuid and nodev (DESIGN D13), and drop the engine's.
 
     Whoever reached them through /proc/PID/root would else find the image's
-    device nodes working.  In a child: this process stays where it is.
+    device nodes working.  The tasks have the node's /proc, /sys and /dev; each would
+    have to unmount the engine's first (spank_plugin/mounts.c), which takes as long as
+    all its mounts.  In a child: this process stays where it is.
     """
-    namespace = state.open_namespace(record)
+    namespace = firstprocess.open_namespace(record)
     child = os.fork()
     if child == 0:
         status = 1
         try:
             kernel.enter_mount_namespace(namespace)
             kernel.forbid_setuid_and_devices("/")
+            for folder in ENGINES_OWN:
+                with contextlib.suppress(OSError):  # a link in the image: the tasks resolve it
+                    kernel.unmount(folder)
             status = 0
         finally:
             os._exit(status)
@@ -183,10 +194,17 @@ def seal(record: Record) -> None:
         )
 
 
-def place_in_job(record: Record, anchor: Anchor) -> None:
-    """Put the first process where Slurm kills it when the job ends."""
+def place_in_job(record: Record, anchor: Anchor, facts: StepFacts) -> None:
+    """Put the first process, or its leash, where Slurm kills it when the job ends."""
     try:
-        place.place(record.pid, record.start_time, anchor)
+        if anchor.is_slurmstepd and facts.adopt:
+            place.adopt(record.pid, record.start_time, facts.adopt)
+        elif anchor.lasts:
+            pid, started = firstprocess.leash(record)
+            place.place(pid, started, anchor)
+            priority.run_first(pid, started)  # it has 1 ms to end (decision 0020)
+        else:
+            place.place(record.pid, record.start_time, anchor)
     except (OSError, LookupError) as error:
         raise NodeError(f"the container cannot be placed in the job's cgroups: {error}") from error
 
@@ -206,43 +224,7 @@ def write_accounts(spec: ContainerSpec, record: Record, job: JobState) -> None:
 def root_of(record: Record) -> Iterator[Root]:
     descriptor = os.open(f"/proc/{record.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        state.check_alive(record)
+        firstprocess.check_alive(record)
         yield Root(descriptor)
     finally:
         os.close(descriptor)
-
-
-# --- removing -----------------------------------------------------------------
-
-
-def remove_all(facts: JobFacts, config: Config, in_flight: bool) -> None:
-    """Kill the job's containers on this node and see them gone.
-
-    in_flight: a hook was killed behind a request to create one, which the
-    engine may still carry out.
-    """
-    labels = job_labels(facts)
-    started = time.monotonic()
-    surely_all = started + (IN_FLIGHT_WAIT if in_flight else 0)
-    with connected(config) as engine:
-        while (found := engine.find_containers(labels)) or time.monotonic() < surely_all:
-            if time.monotonic() > started + REMOVAL_WAIT:
-                raise EngineError(f"the job's containers cannot be removed: {found}")
-            for container in found:
-                engine.remove(container)
-            time.sleep(0.05)
-
-
-def remove_one(key: str, job: JobState, config: Config) -> None:
-    """Remove a container of the job, and what was written to it."""
-    record = job.load(key)
-    job.forget(key)
-    if not record:
-        return
-    with connected(config) as engine:
-        engine.remove(record.container)
-    job.forget_container(record.name)
-    for folder in job.roots():
-        # What is not gone in time is the epilog's.
-        if folder.name == record.container[:12] and ownroot.remove(folder):
-            job.forget_root(folder)

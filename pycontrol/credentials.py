@@ -1,10 +1,10 @@
 """The user's credentials for a registry, as `docker login` stored them.
 
-Runs as the job's owner (save.py): root reads no user's file and runs no
-user's helper.  What is found goes into a request's header and nowhere else:
-no message, no log, no argument, no environment.  Format:
-github.com/docker/cli, cli/config/configfile; helpers:
-github.com/docker/docker-credential-helpers.
+Runs as the job's owner (save.py, confirm.py), and in srun (digests.py): root
+reads no user's file and runs no user's helper.  What is found goes into a
+request's header, a registry's or the engine's, and nowhere else: no message, no
+log, no argument, no environment.  Format: github.com/docker/cli,
+cli/config/configfile; helpers: github.com/docker/docker-credential-helpers.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ import base64
 import json
 import os
 import re
-import shutil
 import stat
-import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from pycontrol import kernel
 from pycontrol.errors import UserError
+from pycontrol.imagename import HUB
+from pycontrol.plaindata import dataclass, field
+
+TYPE_CHECKING = False  # what reads types takes it for true; `typing` itself is 2 ms
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
 
 LARGEST = 1 << 20  # bytes of a configuration
 HELPER_TIMEOUT = 30  # seconds
-# Docker Hub's key is older than registries' host names.
-HUB, HUB_KEY = "docker.io", "https://index.docker.io/v1/"
+HUB_KEY = "https://index.docker.io/v1/"  # older than registries' host names
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NOT_FOUND = "credentials not found"
 _TOKEN_USER = "<token>"  # a helper's way to say that the secret is an identity token
@@ -43,6 +44,12 @@ class Credentials:
         """The value of an Authorization header."""
         pair = f"{self.user}:{self.password}".encode()
         return "Basic " + base64.b64encode(pair).decode("ascii")
+
+    def for_engine(self) -> dict[str, str]:
+        """As the engine's interface takes them (X-Registry-Auth)."""
+        if self.identity_token:
+            return {"identitytoken": self.identity_token}
+        return {"username": self.user, "password": self.password}
 
 
 def look_up(registry: str, home: str, env: Mapping[str, str]) -> Credentials | None:
@@ -119,8 +126,8 @@ def _credentials(entry: dict) -> Credentials | None:
         if not separator:
             raise ValueError("no colon")
     token = entry.get("identitytoken", "")
-    if not all(isinstance(text, str) for text in (user, password, token)):
-        raise TypeError("no text")
+    for text in (user, password, token):
+        text.encode()  # AttributeError when it is no text, ValueError when no file could hold it
     return Credentials(user, password, token) if user or token else None
 
 
@@ -135,6 +142,8 @@ def _host(key: str) -> str:
 def _from_helper(name: object, key: str, home: str, env: Mapping[str, str]) -> Credentials | None:
     if not isinstance(name, str) or not _HELPER.fullmatch(name):
         raise UserError("the credential helper in Docker's config.json is no name of a program")
+    import shutil  # few users have helpers
+
     program = f"docker-credential-{name}"
     path = shutil.which(program, path=env.get("PATH", os.defpath))
     if not path:
@@ -144,9 +153,14 @@ def _from_helper(name: object, key: str, home: str, env: Mapping[str, str]) -> C
         if _NOT_FOUND in done.stdout.decode(errors="replace"):
             return None
         raise UserError(f"{program} failed with status {done.returncode} for {key}")
+    return _answer(done.stdout, program, key)
+
+
+def _answer(text: bytes, program: str, key: str) -> Credentials | None:
     try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(text)
         user, secret = str(answer["Username"]), str(answer["Secret"])
+        f"{user}{secret}".encode()
     except (ValueError, TypeError, KeyError, RecursionError):
         raise UserError(f"{program}: its answer for {key} is not understood") from None
     if user == _TOKEN_USER:
@@ -154,7 +168,11 @@ def _from_helper(name: object, key: str, home: str, env: Mapping[str, str]) -> C
     return Credentials(user, secret) if user else None
 
 
-def _run(path: str, key: str, env: Mapping[str, str]) -> subprocess.CompletedProcess:
+def _run(path: str, key: str, env: Mapping[str, str]) -> CompletedProcess:
+    import subprocess
+
+    from pycontrol import kernel  # with it ctypes, which srun has no time for
+
     try:
         return subprocess.run(
             [path, "get"],

@@ -13,9 +13,9 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from pycontrol.errors import UserError
+from pycontrol.plaindata import dataclass, field
 
 # Like `docker save -o`: a root holds files that only its owner may read.
 MODE = 0o600

@@ -2,6 +2,7 @@
 
 higher lines win                                 come from
 1. SLURM_*, PMI*, and what Slurm sets for GPUs   the job, always
+   SOCKER_IMAGE_DIGEST                           the image that runs
 2. --container-env NAME=VALUE                    the command line
 3. --container-env-file                          the file
 4. --container-env NAME                          the job
@@ -16,9 +17,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from pycontrol.errors import UserError
+from pycontrol.plaindata import dataclass, field
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OPTION = "--container-env"
@@ -31,6 +32,8 @@ JOB_PREFIXES = ("SLURM_", "SLURMD_", "PMI", "OMPI_COMM_WORLD_", "SPANK_", "_SLUR
 JOB_VARIABLES = frozenset(
     {"CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"}
 )
+
+DIGEST = "SOCKER_IMAGE_DIGEST"  # of the image that the step runs (plan.py)
 
 # They name files of the node, which are not there, or are others, inside.
 NODE_VARIABLES = (
@@ -87,13 +90,13 @@ class Changes:
 
 
 def _is_jobs(name: str) -> bool:
-    return name.startswith(JOB_PREFIXES) or name in JOB_VARIABLES
+    return name.startswith(JOB_PREFIXES) or name in JOB_VARIABLES or name == DIGEST
 
 
 def _parsed(entries: Iterable[str]) -> dict[str, str]:
     """NAME=VALUE entries of an image; one without a name is dropped."""
     pairs = (entry.partition("=") for entry in entries)
-    return {name: value for name, _, value in pairs if name and "\0" not in value}
+    return {name: value for name, _, value in pairs if name and "\0" not in name + value}
 
 
 def _checked_name(name: str, where: str) -> str:
@@ -108,7 +111,8 @@ def _checked_name(name: str, where: str) -> str:
 def _checked_pair(entry: str, where: str) -> tuple[str, str]:
     name, _, value = entry.partition("=")
     if _is_jobs(_checked_name(name, where)):
-        raise UserError(f"{where}: {name} is Slurm's own and cannot be set: leave it out")
+        whose = "socker's" if name == DIGEST else "Slurm's"
+        raise UserError(f"{where}: {name} is {whose} own and cannot be set: leave it out")
     return name, value
 
 
@@ -150,6 +154,8 @@ def merge(
 ) -> Changes:
     """The changes that turn the job's environment into the container's.
 
+    They are the same for most jobs: only what has to be looked up there is (reads.py).
+
     job      the job's environment
     image    the image's ENV, as "NAME=VALUE"
     account  HOME, USER and friends of the user
@@ -160,14 +166,16 @@ def merge(
     wanted = {"PATH": DEFAULT_PATH}
     wanted |= {name: value for name, value in _parsed(image).items() if not _is_jobs(name)}
     wanted |= account
-    wanted |= {name: job[name] for name in wishes.keep if name in job}
+    kept = (name for name in wishes.keep if not _is_jobs(name))
+    wanted |= {name: job[name] for name in kept if name in job}
     wanted |= dict(wishes.set)
     if last_in_path and last_in_path not in wanted["PATH"].split(":"):
         wanted["PATH"] = ":".join(filter(None, (wanted["PATH"], last_in_path)))
-    known = {*job, *wanted}
-    wanted |= {name: value for name, value in defaults.set.items() if name not in known}
-    return Changes(
-        set={name: value for name, value in wanted.items() if job.get(name) != value},
-        remove=tuple(name for name in NODE_VARIABLES if name in job and name not in wanted),
-        copies={name: other for name, other in defaults.copies.items() if name not in known},
-    )
+
+    def is_known(name: str) -> bool:
+        return name in wanted or name in job
+
+    copies = {name: other for name, other in defaults.copies.items() if not is_known(name)}
+    wanted |= {name: value for name, value in defaults.set.items() if not is_known(name)}
+    remove = tuple(name for name in NODE_VARIABLES if name not in wanted)
+    return Changes(set=wanted, remove=remove, copies=copies)

@@ -9,25 +9,29 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 
 from pycontrol import (
-    config,
     environment,
     given,
     mounts,
     policy,
     request,
+    ruleshow,
+    ruling,
     slurm_commands,
     srunline,
 )
+from pycontrol.config import Config
 from pycontrol.environment import Wishes
 from pycontrol.errors import UserError
 from pycontrol.identity import Account
 from pycontrol.image import Image
+from pycontrol.judge import Judge, Verdict
 from pycontrol.mounts import Mount
+from pycontrol.plaindata import asdict, dataclass, replace
 from pycontrol.policy import ContainerSpec
 from pycontrol.request import ContainerRequest
+from pycontrol.rules import Rules
 from pycontrol.runstep import Place
 from pycontrol.srunline import Line
 
@@ -44,10 +48,16 @@ class Explanation:
 
     options: dict[str, str]
     command: tuple[str, ...]
+    judges: tuple[Judge, ...]
+    verdicts: tuple[Verdict, ...]
     request: ContainerRequest | None = None
     spec: ContainerSpec | None = None
     image: Image | None = None  # None: not known here
     changes: environment.Changes | None = None
+
+    @property
+    def refusal(self) -> str | None:
+        return next((v.text for v in self.verdicts if v.allowed is False), None)
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
@@ -71,22 +81,33 @@ def line_of(words: tuple[str, ...], prefix: str) -> Line:
 
 
 def explain(
-    line: Line, account: Account, settings: config.Config, place: Place, find_image
+    line: Line,
+    account: Account,
+    settings: Config,
+    place: Place,
+    find_image,
+    rules: Rules | None = None,
 ) -> Explanation:
     """`find_image` gives the image of a request if it can be known here, else None."""
     options = given.settle(line.options, place.environ, place.prefix, settings.pyxis_compat)
     options = given.with_absolute_paths(options, place.cwd)
     named = options.get("docker", options.get("container-image"))
+    where = ruleshow.places(line, place.environ)
+    judges = ruling.judges_of(rules or Rules(), account, where)
     if not options or named == "none":
-        return Explanation(options, line.command)
+        native = tuple(judge.native() for judge in judges)
+        return Explanation(options, line.command, judges, native)
     asked = request.parse(tuple(options.items()), place.cwd)
-    spec = policy.decide(
-        asked, account, settings, cwd=_start(line, place.cwd), step_id=STEP, argv=line.command,
+    spec = policy.specify(
+        asked, account, settings,
+        cwd=_start(line, place.cwd), step_id=STEP, argv=line.command, judges=judges,
         terminal=any(option.name == "pty" for option in line.options),
     )  # fmt: skip
+    own = policy.own_mounts(asked, account, settings)
+    verdicts = ruling.verdicts(asked, own, judges, settings)
     image = find_image(asked.image) if asked.image else None
     changes = _changes(spec, image, place.environ)
-    return Explanation(options, line.command, asked, spec, image, changes)
+    return Explanation(options, line.command, judges, verdicts, asked, spec, image, changes)
 
 
 def _start(line: Line, cwd: str) -> str:
@@ -98,6 +119,7 @@ def _start(line: Line, cwd: str) -> str:
 def _changes(
     spec: ContainerSpec, image: Image | None, environ: Mapping[str, str]
 ) -> environment.Changes:
+    """Of this very environment."""
     wishes = spec.wishes
     if spec.env_file:
         keep, pairs = environment.parse_file(_text(spec.env_file), spec.env_file)
@@ -105,7 +127,11 @@ def _changes(
     who = spec.account
     account = {"HOME": who.home, "USER": who.name, "LOGNAME": who.name}
     last_in_path = slurm_commands.BIN if spec.slurm else ""
-    return environment.merge(environ, image.env if image else (), account, wishes, last_in_path)
+    found = environment.merge(environ, image.env if image else (), account, wishes, last_in_path)
+    return environment.Changes(
+        set={name: value for name, value in found.set.items() if environ.get(name) != value},
+        remove=tuple(name for name in found.remove if name in environ),
+    )
 
 
 def _text(path: str) -> str:
@@ -122,14 +148,19 @@ def _text(path: str) -> str:
 
 
 def as_json(found: Explanation) -> dict:
-    if not found.spec or not found.request:
-        return {"container": False, "options": found.options, "command": found.command}
-    return {
-        "container": True,
+    answer = {
+        "container": bool(found.spec),
         "options": found.options,
         "command": found.command,
+        "refused": found.refusal,
+        "rules": ruleshow.as_json(found.judges),
+        "verdicts": [asdict(verdict) for verdict in found.verdicts],
+    }
+    if not found.spec or not found.request:
+        return answer
+    return answer | {
         "request": asdict(found.request),
-        "decision": asdict(found.spec),
+        "decision": asdict(replace(found.spec, judges=())),
         "plan": {
             "mounts": [asdict(mount) for mount in found.mounts],
             "workdirs": found.workdirs,
@@ -147,13 +178,17 @@ def lines(found: Explanation) -> Iterator[str]:
     for name, value in found.options.items():
         yield f"  --{name}" + (f"={value}" if value else "")
     yield f"  command: {shlex.join(found.command) or '(none given)'}"
-    if not found.spec:
+    yield from ruleshow.lines(found.judges, found.verdicts)
+    if found.refusal:
+        yield "decision"
+        yield f"  refused: {found.refusal}"
+    elif not found.spec:
         why = "--container-image=none" if found.options else "no container option"
         yield "decision"
         yield f"  {why}: the command runs on the node itself"
-        return
-    yield from _decision(found.spec)
-    yield from _plan(found)
+    else:
+        yield from _decision(found.spec)
+        yield from _plan(found)
 
 
 def _decision(spec: ContainerSpec) -> Iterator[str]:

@@ -15,6 +15,7 @@ from pycontrol.errors import UserError
 from pycontrol.srunline import CONTAINER_SWITCHES, CONTAINER_VALUES, LISTS, Word
 
 NAMES = (*CONTAINER_VALUES, *CONTAINER_SWITCHES)
+_OFF = ("0", "false", "no")
 
 
 def from_line(options: Iterable[Word], prefix: str = "") -> dict[str, str]:
@@ -31,19 +32,23 @@ def from_line(options: Iterable[Word], prefix: str = "") -> dict[str, str]:
     return found
 
 
+def _variable(name: str) -> str:
+    return f"SOCKER_{name.upper().replace('-', '_')}"
+
+
 def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """SOCKER_CONTAINER_IMAGE and the like; a switch is on by 1 and off by 0."""
     found: dict[str, str] = {}
     opposites = {b: a for a, b in request.SWITCHES.items() if b} | request.SWITCHES
     for name in NAMES:
-        value = environ.get(f"SOCKER_{name.upper().replace('-', '_')}")
+        value = environ.get(_variable(name))
         if value is None:
             continue
         if name in CONTAINER_VALUES:
             found[name] = value
         elif value.lower() in ("", "1", "true", "yes"):
             found[name] = ""
-        elif value.lower() not in ("0", "false", "no"):
+        elif value.lower() not in _OFF:
             found[name] = value  # request.parse() refuses it
         elif opposites[name]:
             found[opposites[name]] = ""
@@ -51,8 +56,13 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def from_job(environ: Mapping[str, str], prefix: str = "") -> dict[str, str]:
-    """What salloc or sbatch was given, for the srun commands in the job."""
-    variables = {name: request.job_variable(name, prefix) for name in NAMES}
+    """What salloc or sbatch was given, for the srun commands in the job.
+
+    A switch without an opposite can only be taken back: by its SOCKER_ variable.
+    """
+    back = {name for name, opposite in request.SWITCHES.items() if not opposite}
+    back = {name for name in back if environ.get(_variable(name), "").lower() in _OFF}
+    variables = {name: request.job_variable(name, prefix) for name in NAMES if name not in back}
     return {name: environ[v] for name, v in variables.items() if v in environ}
 
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 from pycontrol.errors import UserError
+from pycontrol.plaindata import dataclass
 
 LONGEST = 512  # characters; more than registry, name, tag and digest need
 LONGEST_PATH = 4095
@@ -24,12 +23,14 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
 # As in Docker, the first part is a registry only if it looks like a host.
 _LOOKS_LIKE_A_HOST = r"(?=[^/]*[.:]|localhost/)"
+_DIGEST = r"sha256:[0-9a-f]{64}"
 _REFERENCE = re.compile(
     rf"(?:{_LOOKS_LIKE_A_HOST}(?P<registry>{_HOST})/)?"
     rf"(?P<name>{_COMPONENT}(?:/{_COMPONENT})*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?"
-    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+    rf"(?:@(?P<digest>{_DIGEST}))?"
 )
+
 
 _HUB = re.compile(r"^(index\.)?docker\.io/(library/)?")  # the engine leaves it out
 
@@ -40,6 +41,8 @@ _FORM = (
     "write [REGISTRY[:PORT]/]NAME[:TAG][@sha256:...], dockerd://NAME, or a path that begins "
     "with / or ./"
 )
+# Beside the options of a step (spank_plugin/digest.c): what the image's tag stands for.
+DIGEST_ENTRY = "digest"
 # enroot's [USER@][REGISTRY#]NAME[:TAG].
 _ENROOT = re.compile(r"(?:[^@#/:]+@)?(?:(?P<registry>[^#]+)#)?(?P<rest>[^#]+)")
 
@@ -50,15 +53,31 @@ class Reference:
 
     text    what the engine is asked for; the absolute path of a file
     source  "registry", "engine" (this node's alone, never pulled), or "file"
+    pinned  the digest that its tag stood for when the job asked first; a user's word
     """
 
     text: str
     source: str = "registry"
+    pinned: str = ""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A name as it is written; None: not said."""
+
+    registry: str | None
+    repository: str
+    tag: str | None
+    digest: str | None
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image that is present on this node, as its configuration describes it."""
+    """An image that is present on this node, as its configuration describes it.
+
+    size     bytes, unpacked
+    digests  of registries, whatever name it has there
+    """
 
     image_id: str  # sha256:...
     env: tuple[str, ...]  # NAME=VALUE
@@ -67,6 +86,7 @@ class Image:
     cmd: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()  # NAME@sha256:..., of the registries that it came from
     size: int = 0  # bytes
+    layers: int = 0
 
 
 def parse_reference(text: str, cwd: str = "/", option: str = "--container-image") -> Reference:
@@ -100,14 +120,14 @@ def _named(text: str, source: str, option: str) -> Reference:
     if len(text) > LONGEST:
         raise UserError(f"{option}: the name has more than {LONGEST} characters: shorten it")
     text = _without_enroots_parts(text)
-    match = _REFERENCE.fullmatch(text)
+    parts = split_reference(text)
     # Else the engine would take sha256:... for the id of any image it holds.
-    if not match or match["name"] == "sha256":
+    if not parts or parts.repository == "sha256":
         lower = ": names have no capital letters" if text != text.lower() else ""
         raise UserError(f"{option}: `{text}` is not an image name{lower}: {_FORM}")
-    if match["registry"] == RESERVED_REGISTRY:
+    if (parts.registry or "").lower() == RESERVED_REGISTRY:
         raise UserError(f"{option}: {RESERVED_REGISTRY} is no registry: give the image's file")
-    if not match["tag"] and not match["digest"]:
+    if not parts.tag and not parts.digest:
         text += ":latest"
     return Reference(text, source)
 
@@ -123,24 +143,19 @@ def _without_enroots_parts(text: str) -> str:
     return registry + match["rest"]
 
 
-def split_tag(text: str) -> tuple[str, str, str]:
-    """(name, separator, tag or digest) as the SDK wants them."""
-    if "@" in text:
-        return text.partition("@")
-    name, separator, tag = text.rpartition(":")
-    return (name, separator, tag) if separator and "/" not in tag else (text, "", "")
+def split_reference(text: str) -> Parts | None:
+    """The parts of a name; None when it is none."""
+    match = _REFERENCE.fullmatch(text)
+    return Parts(match["registry"], match["name"], match["tag"], match["digest"]) if match else None
+
+
+def is_digest(text: str) -> bool:
+    return bool(re.fullmatch(_DIGEST, text))
 
 
 def familiar(name: str) -> str:
     """As the engine shows it: without Docker Hub's registry and its `library`."""
     return _HUB.sub("", name)
-
-
-def digest_of(name: str, digests: Iterable[str]) -> str:
-    """The digest that the registry of this name gave; "" if none did."""
-    repository = familiar(split_tag(name)[0])
-    parts = (digest.partition("@") for digest in digests)
-    return next((digest for place, _, digest in parts if place == repository), "")
 
 
 def image_of(found: dict, name: str) -> Image:
@@ -155,6 +170,7 @@ def image_of(found: dict, name: str) -> Image:
         cmd=tuple(settings.get("Cmd") or ()),
         digests=tuple(found.get("RepoDigests") or ()),
         size=int(found.get("Size") or 0),
+        layers=len((found.get("RootFS") or {}).get("Layers") or ()),
     )
 
 

@@ -17,12 +17,11 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from pycontrol import as_user, openfile, reader, rebuild, squashfs, state, trusted
+from pycontrol import as_user, imageuse, limits, openfile, reader, rebuild, squashfs, state, trusted
 from pycontrol.bridge import Channel
 from pycontrol.config import Config
 from pycontrol.engine import Engine
@@ -31,6 +30,7 @@ from pycontrol.identity import Account
 from pycontrol.image import Image, Reference
 from pycontrol.openfile import Identity
 from pycontrol.patience import Teller, within
+from pycontrol.plaindata import asdict
 from pycontrol.rebuild import Plan
 from pycontrol.source import chunks
 
@@ -41,15 +41,12 @@ MOST_RECORDS = 4096
 LONGEST_PLAN = 8 << 20  # bytes: a configuration in base64, and the layers
 
 
-def provide(
-    path: str, account: Account, engine: Engine, config: Config, channel: Channel, root: Path
-) -> Image:
-    """The image of the file, imported if this node does not have it."""
-    return Importer(path, account, engine, config, channel, root).provide()
-
-
 class Importer:
-    """Brings one file's image to the engine for one step."""
+    """Brings one file's image to the engine for one step.
+
+    judge: called with where the path leads, raises PolicyError; None where the
+    site has no rules.
+    """
 
     def __init__(
         self,
@@ -59,6 +56,7 @@ class Importer:
         config: Config,
         channel: Channel,
         root: Path,
+        judge: Callable[[str], None] | None = None,
     ):
         self._path = path
         self._account = account
@@ -66,9 +64,12 @@ class Importer:
         self._config = config
         self._channel = channel
         self._root = root
+        self._judge = judge
+        self._limits = limits.of(config)
         self._teller = Teller(channel, config.progress_interval)
 
     def provide(self) -> Image:
+        """The image of the file, imported if this node does not have it."""
         file = self._look()
         image = self._recorded(file)
         if image:
@@ -88,7 +89,11 @@ class Importer:
     def _look(self) -> Identity:
         """The file as it is now; the user can open it."""
         text = as_user.call(self._account, partial(reader.look, self._path))
-        return Identity(**json.loads(text))
+        found, path = json.loads(text)
+        if self._judge:
+            self._judge(path)
+            self._path = path  # no link decides a second time
+        return Identity(**found)
 
     # --- records ---
 
@@ -128,10 +133,12 @@ class Importer:
     def _import_archive(self) -> Image:
         """The image's id is the hash of all of it: its users may share it."""
         plan = self._describe()
+        self._limits.check(self._path, plan.size, len(plan.layers))
         content = plan.image_id.removeprefix("sha256:")
         present = self._engine.image_by_id(plan.image_id, self._path) or self._kept(content)
         with contextlib.closing(self._verified(plan)) as data:
             if not present:
+                self._check_room()
                 return self._keep(self._engine.load(data, self._path, self._unpacking), content)
             for _ in data:  # the file must hold what it claims, all the same
                 pass
@@ -139,6 +146,10 @@ class Importer:
 
     def _kept(self, content: str) -> Image | None:
         return self._engine.find_image(Reference(f"{REPOSITORY}:{content}"))
+
+    def _check_room(self) -> None:
+        if self._limits.watch_room:
+            self._limits.check_room(self._path, limits.taken(self._engine.disk_usage()))
 
     def _unpacking(self) -> None:
         self._teller.tell("importing", self._path, "the engine unpacks it")
@@ -173,6 +184,7 @@ class Importer:
         present = self._kept(content)
         if present:
             return present
+        self._check_room()
         settings = [
             as_user.call(self._account, partial(reader.setting, self._path, file, name, viewer))
             for name in (squashfs.ENVIRONMENT, squashfs.RC)
@@ -202,6 +214,7 @@ class Importer:
                     yield held
                 held = chunk
                 done += len(chunk)
+                self._limits.check(self._path, done, 1)
                 self._teller.tell("importing", self._path, done=done)
         if held:
             yield held
@@ -214,6 +227,7 @@ class Importer:
         if not image:
             raise EngineError(f"image {self._path}: imported, but the engine does not have it")
         self._engine.tag(image_id, REPOSITORY, content)
+        imageuse.note_brought(image_id, f"{REPOSITORY}:{content}")
         return image
 
 

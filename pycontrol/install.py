@@ -11,11 +11,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pycontrol import slurm_commands
+from pycontrol import config, slurm_commands, units
 from pycontrol.errors import NodeError
 from pycontrol.plugstack import LIBRARY_DIRECTORY
 from spank_plugin import BUILT
 
+SETTINGS = """\
+# Settings of socker, and the site's rules.  `socker config` prints all settings and
+# their defaults; `socker explain` which rule decides what.
+#
+# This file must be here, be root's, and be writable by root alone: without it no
+# container runs on this node.
+"""
 BEGIN = "# socker: begin (written by `socker install`, removed by `socker uninstall`)"
 END = "# socker: end"
 
@@ -28,6 +35,7 @@ FILES = {
     "slurm-command": 0o755,
 }
 COMMANDS = "bin"  # where slurm-command has the names of Slurm's commands
+UNITS = "systemd"
 
 Say = Callable[[str], None]
 
@@ -110,9 +118,31 @@ def install_commands(directory: Path, say: Say) -> None:
     say(f"installed {folder} with {', '.join(slurm_commands.NAMES)}")
 
 
+def install_units(directory: Path, say: Say) -> None:
+    """For systemd; it is the admin who switches them on (docs/admin/gc.md)."""
+    folder = directory / UNITS
+    folder.mkdir(mode=0o755, exist_ok=True)
+    for name, text in units.texts(Path(sys.executable).with_name("socker")).items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o644)
+    say(f"installed {folder} with {', '.join(units.NAMES)}")
+
+
+def write_settings(path: Path, say: Say) -> None:
+    """All defaults, where there is none: a node without the file runs no container."""
+    if path.exists():
+        return
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path.write_text(SETTINGS)
+    path.chmod(0o644)
+    say(f"wrote {path}: all settings have their defaults")
+
+
 def install(directory: Path, plugstack: Path, enable: bool, say: Say) -> None:
     """Put everything in place; an enabled line stays enabled."""
     install_files(directory, say)
+    install_units(directory, say)
+    write_settings(config.DEFAULT_FILE, say)
     old = _read(plugstack)
     enable = enable or _was_enabled(old)
     block = plugstack_block(directory, sys.executable, enable)
@@ -124,7 +154,7 @@ def install(directory: Path, plugstack: Path, enable: bool, say: Say) -> None:
 
 
 def uninstall(directory: Path, plugstack: Path, say: Say) -> None:
-    """Undo `install`; what others put beside our files stays."""
+    """Undo `install`; the settings stay, and what others put beside our files."""
     old = _read(plugstack)
     if BEGIN in old.splitlines():
         _write_plugstack(plugstack, without_block(old))
@@ -135,7 +165,9 @@ def uninstall(directory: Path, plugstack: Path, say: Say) -> None:
             say(f"removed {directory / name}")
     for name in slurm_commands.NAMES:
         (directory / COMMANDS / name).unlink(missing_ok=True)
-    for folder in (directory / COMMANDS, directory):
+    for name in units.NAMES:
+        (directory / UNITS / name).unlink(missing_ok=True)
+    for folder in (directory / COMMANDS, directory / UNITS, directory):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
             say(f"removed {folder}")

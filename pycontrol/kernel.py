@@ -1,33 +1,18 @@
 """System calls that Python does not wrap: each one function with one error path.
 
-The only module that imports cffi.  Numbers and structures are from the
-kernel's headers; openat2, open_tree, move_mount and mount_setattr have the
-same numbers on every architecture (asm-generic/unistd.h).
+The only module that imports ctypes (cffi would parse C at each start of a hook).
+Numbers and structures are from the kernel's headers; openat2, open_tree, move_mount
+and mount_setattr have the same numbers on every architecture (asm-generic/unistd.h).
 """
 
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import signal
+import struct
 from pathlib import Path
-
-from cffi import FFI
-
-_ffi = FFI()
-_ffi.cdef(
-    """
-    struct open_how { uint64_t flags, mode, resolve; };
-    struct mount_attr { uint64_t attr_set, attr_clr, propagation, userns_fd; };
-    long syscall(long number, ...);
-    int setns(int fd, int kind);
-    int prctl(int option, ...);
-    int unshare(int flags);
-    int mount(const char *source, const char *target, const char *type,
-              unsigned long flags, const char *data);
-    """
-)
-_libc = _ffi.dlopen(None)
 
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 1, 6
@@ -37,6 +22,7 @@ _OPENAT2 = 437
 _MOUNT_SETATTR = 442
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 NEW_MOUNTS = 0x00020000  # the CLONE_NEW... of linux/sched.h
 NEW_UTS = 0x04000000
 NEW_IPC = 0x08000000
@@ -46,6 +32,7 @@ NEW_NET = 0x40000000
 _OPEN_TREE_CLONE = 0x1
 _OPEN_TREE_CLOEXEC = 0o2000000
 _MOVE_MOUNT_BY_DESCRIPTORS = 0x44  # F_EMPTY_PATH | T_EMPTY_PATH
+_UMOUNT = 0x2 | 0x8  # MNT_DETACH | UMOUNT_NOFOLLOW
 _MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x4000, 0x40000
 _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
@@ -55,20 +42,44 @@ _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_BENEATH = 0x08
 _RESOLVE_IN_ROOT = 0x10
-_RESOLVE_NO_SYMLINKS = 0x04
 _MOUNT_ATTR_NOSUID = 0x2
 _MOUNT_ATTR_NODEV = 0x4
 _MOUNT_ATTR_IDMAP = 0x00100000
 
 
-def _int(value: int):
-    return _ffi.cast("int", value)
+@functools.cache
+def _libc():
+    """The C library, and what speaks to it: a step that joins a container needs neither.
+
+    Loaded with the first call, so never out of a container: whoever changes root or
+    namespaces does so by a call of this module (tests/unit/test_doors.py).
+    """
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    library.syscall.restype = ctypes.c_long
+    return library, ctypes
 
 
-def _checked(result: int, what: str) -> int:
+def prepare() -> None:
+    """Before a fork: a child that becomes a user's need not be able to load it."""
+    _libc()
+
+
+def _call(what: str, name: str, *arguments: int | bytes | None) -> int:
+    """A function of libc, of numbers and bytes; OSError that names `what` when it fails."""
+    libc, ctypes = _libc()
+    words = [ctypes.c_long(a) if isinstance(a, int) else ctypes.c_char_p(a) for a in arguments]
+    result = getattr(libc, name)(*words)
     if result < 0:
-        raise OSError(_ffi.errno, os.strerror(_ffi.errno), what)
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
     return int(result)
+
+
+def _attributes(set_them: int, user_namespace: int = 0) -> bytes:
+    """struct mount_attr: attr_set, attr_clr, propagation, userns_fd."""
+    return struct.pack("=QQQQ", set_them, 0, 0, user_namespace)
 
 
 def open_in_root(root: int, path: str, flags: int, links: bool = True) -> int:
@@ -77,7 +88,16 @@ def open_in_root(root: int, path: str, flags: int, links: bool = True) -> int:
     Absolute symlinks and `..` stay inside; /proc's magic links are refused, and
     without `links` any.
     """
-    return _openat2(root, path, flags, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    refused = _RESOLVE_NO_MAGICLINKS if links else _RESOLVE_NO_SYMLINKS
+    return _openat2(root, path, flags, _RESOLVE_IN_ROOT | refused)
+
+
+def open_by_name(path: str, flags: int) -> int:
+    """Open what a user named: not by /proc's magic links, which lead to other namespaces.
+
+    There the kernel's name of what is open can be that of another file here.
+    """
+    return _openat2(_AT_FDCWD, path, flags, _RESOLVE_NO_MAGICLINKS)
 
 
 def open_below(folder: int, path: str, flags: int) -> int:
@@ -90,96 +110,90 @@ def open_below(folder: int, path: str, flags: int) -> int:
 
 
 def _openat2(folder: int, path: str, flags: int, resolve: int) -> int:
-    how = _ffi.new("struct open_how *", {"flags": flags | os.O_CLOEXEC, "resolve": resolve})
-    name = _ffi.new("char[]", os.fsencode(path))
-    size = _ffi.cast("size_t", _ffi.sizeof("struct open_how"))
-    return _checked(_libc.syscall(_OPENAT2, _int(folder), name, how, size), path)
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, resolve)  # flags, mode, resolve
+    return _call(path, "syscall", _OPENAT2, folder, os.fsencode(path), how, len(how))
 
 
 def die_with_parent() -> None:
     """Have this process killed when its parent ends; to be set after a change of ids."""
-    _checked(_libc.prctl(_PR_SET_PDEATHSIG, _ffi.cast("long", signal.SIGKILL)), "prctl")
+    _call("prctl", "prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def forbid_tracing() -> None:
+    """Let nobody but root look into this process or alter it, until it executes a program."""
+    _call("prctl", "prctl", _PR_SET_DUMPABLE, 0)
 
 
 def enter_mount_namespace(descriptor: int) -> None:
     """Move this process, and nothing else, into the mount namespace."""
-    _checked(_libc.setns(_int(descriptor), _int(NEW_MOUNTS)), "setns")
+    _call("setns", "setns", descriptor, NEW_MOUNTS)
 
 
 def unshare(kinds: int) -> None:
     """New namespaces for this process; `kinds`: NEW_... joined by |."""
-    _checked(_libc.unshare(_ffi.cast("int", kinds)), "unshare")
+    _call("unshare", "unshare", kinds)
 
 
 def make_mounts_private() -> None:
     """Nothing mounted in this namespace appears in another."""
-    nothing = _ffi.NULL
-    _checked(_libc.mount(nothing, b"/", nothing, _MS_REC | _MS_PRIVATE, nothing), "/")
+    _call("/", "mount", None, b"/", None, _MS_REC | _MS_PRIVATE, None)
 
 
 def mount(kind: str, target: str, options: str) -> None:
     """mount(2) of a new file system, nosuid and nodev."""
     data = options.encode(errors="surrogateescape")
     flags = _MS_NOSUID | _MS_NODEV
-    result = _libc.mount(kind.encode(), os.fsencode(target), kind.encode(), flags, data)
-    _checked(result, f"{kind} at {target}")
+    name = kind.encode()
+    _call(f"{kind} at {target}", "mount", name, os.fsencode(target), name, flags, data)
+
+
+def unmount(path: str) -> None:
+    """Take a mount out of the tree, whoever still uses it."""
+    _call(path, "umount2", os.fsencode(path), _UMOUNT)
 
 
 def new_filesystem(kind: str, options: dict[str, str]) -> int:
     """A detached mount of a new file system, nosuid and nodev, by its descriptor."""
-    name = _ffi.new("char[]", kind.encode())
-    cloexec = _ffi.cast("unsigned", 1)
-    context = _checked(_libc.syscall(_FSOPEN, name, cloexec), kind)
+    cloexec = 1
+    context = _call(kind, "syscall", _FSOPEN, kind.encode(), cloexec)
     try:
         for key, value in options.items():
-            words = [_ffi.new("char[]", text.encode()) for text in (key, value)]
-            command = _ffi.cast("unsigned", _FSCONFIG_SET_STRING)
-            result = _libc.syscall(_FSCONFIG, _int(context), command, *words, _int(0))
-            _checked(result, f"{kind}: {key}={value}")
-        command = _ffi.cast("unsigned", _FSCONFIG_CMD_CREATE)
-        nothing = _ffi.NULL
-        _checked(_libc.syscall(_FSCONFIG, _int(context), command, nothing, nothing, _int(0)), kind)
-        flags = _ffi.cast("unsigned", _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV)
-        return _checked(_libc.syscall(_FSMOUNT, _int(context), cloexec, flags), kind)
+            said = (_FSCONFIG_SET_STRING, key.encode(), value.encode(), 0)
+            _call(f"{kind}: {key}={value}", "syscall", _FSCONFIG, context, *said)
+        _call(kind, "syscall", _FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0)
+        flags = _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV
+        return _call(kind, "syscall", _FSMOUNT, context, cloexec, flags)
     finally:
         os.close(context)
 
 
 def clone_tree(path: str) -> int:
     """A descriptor of a detached copy of the one mount at `path`, from there on."""
-    name = _ffi.new("char[]", os.fsencode(path))
-    flags = _ffi.cast("unsigned", _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC)
-    return _checked(_libc.syscall(_OPEN_TREE, _int(_AT_FDCWD), name, flags), path)
+    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC
+    return _call(path, "syscall", _OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags)
 
 
 def attach(tree: int, target: int) -> None:
     """Mount a detached tree at the file or directory of a descriptor."""
-    nothing = _ffi.new("char[]", b"")
-    flags = _ffi.cast("unsigned", _MOVE_MOUNT_BY_DESCRIPTORS)
-    result = _libc.syscall(_MOVE_MOUNT, _int(tree), nothing, _int(target), nothing, flags)
-    _checked(result, "move_mount")
+    flags = _MOVE_MOUNT_BY_DESCRIPTORS
+    _call("move_mount", "syscall", _MOVE_MOUNT, tree, b"", target, b"", flags)
 
 
 def map_ids(tree: int, user_namespace: int) -> None:
     """Show a detached tree's files with the ids that the namespace maps theirs to."""
-    attr = _ffi.new("struct mount_attr *")
-    attr.attr_set = _MOUNT_ATTR_IDMAP
-    attr.userns_fd = user_namespace
-    _set_attributes(_int(tree), b"", _AT_EMPTY_PATH, attr, "mount_setattr")
+    attributes = _attributes(_MOUNT_ATTR_IDMAP, user_namespace)
+    _set_attributes(tree, b"", _AT_EMPTY_PATH, attributes, "mount_setattr")
 
 
 def forbid_setuid_and_devices(path: str) -> None:
     """Make every mount at and below `path` nosuid and nodev."""
-    attr = _ffi.new("struct mount_attr *")
-    attr.attr_set = _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV
-    _set_attributes(_int(_AT_FDCWD), os.fsencode(path), _AT_RECURSIVE, attr, path)
+    attributes = _attributes(_MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV)
+    _set_attributes(_AT_FDCWD, os.fsencode(path), _AT_RECURSIVE, attributes, path)
 
 
-def _set_attributes(directory, path: bytes, flags: int, attr, what: str) -> None:
-    name = _ffi.new("char[]", path)
-    size = _ffi.cast("size_t", _ffi.sizeof("struct mount_attr"))
-    number = _ffi.cast("unsigned", flags)
-    _checked(_libc.syscall(_MOUNT_SETATTR, directory, name, number, attr, size), what)
+def _set_attributes(folder: int, path: bytes, flags: int, attributes: bytes, what: str) -> None:
+    size = len(attributes)
+    _call(what, "syscall", _MOUNT_SETATTR, folder, path, flags, attributes, size)
 
 
 def missing_features() -> list[str]:
@@ -195,14 +209,15 @@ def missing_features() -> list[str]:
 
 def _exists(number: int) -> bool:
     """Arguments that are wrong for each of them: any error but ENOSYS is fine."""
-    nothing = _ffi.cast("void *", 0)
-    zero = _ffi.cast("size_t", 0)
-    _libc.syscall(number, _int(-1), nothing, nothing, zero, zero)
-    return _ffi.errno != errno.ENOSYS
+    try:
+        _call("", "syscall", number, -1, None, None, 0, 0)
+    except OSError as error:
+        return error.errno != errno.ENOSYS
+    return True
 
 
 def exported_number(library: Path, name: str) -> int:
     """An `unsigned int` that a shared object exports; its functions stay unresolved."""
-    ffi = FFI()
-    ffi.cdef(f"extern unsigned int {name};")
-    return int(getattr(ffi.dlopen(str(library), ffi.RTLD_LAZY), name))
+    _, ctypes = _libc()
+    loaded = ctypes.CDLL(str(library), mode=os.RTLD_LAZY)
+    return int(ctypes.c_uint.in_dll(loaded, name).value)

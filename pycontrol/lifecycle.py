@@ -1,37 +1,32 @@
-"""One container per job, node and image (or name, or step): who makes it, and its end.
+"""One container per job, node and image (or name, or step): who makes it, and a step's end.
 
 Runs as root in the hooks.  The second and later steps of a job find the record
-of the running container and never ask the engine.
+of the running container and never ask the engine.  The job's end: jobend.py.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
-from functools import partial
 
 from cgroup import place
-from cgroup import remove as cgroups
-from pycontrol import anchors, audit, named, namespaces, ownroot, shown, state
-from pycontrol.bridge import Channel, JobFacts, StepFacts
-from pycontrol.config import Config, load
+from pycontrol import anchors, firstprocess, named, namespaces, ownroot, progress, shown, state
+from pycontrol.bridge import Channel, StepFacts, Unheard
+from pycontrol.config import Config
 from pycontrol.errors import JobEnded, NodeError, UserError
 from pycontrol.namespaces import Namespaces
 from pycontrol.patience import Teller
 from pycontrol.policy import ContainerSpec
 from pycontrol.state import JobState, Record
 
-SET_UP_WAIT = 15  # seconds that the epilog waits for set-ups that are being given up
-EPILOG_WAIT = 60  # seconds that an epilog may take, beside the engine's answers
 NOT_THE_IMAGES = (ownroot.INSIDE, "/.dockerenv")  # ours, and a mark that Docker leaves
 MOST_CONTAINERS = 32  # of one job on one node
 
 
-def begin(facts: JobFacts) -> None:
+def begin(facts: StepFacts) -> None:
     """Let the epilog know of the job before anything is done or refused for it."""
     job = JobState(facts.state_root, facts.node, facts.job_id)
     if not job.exists():
-        job.make(anchors.job_groups(anchors.find()))
+        job.make(anchors.job_groups(anchors.find(facts)))
 
 
 def provide(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Channel) -> Record:
@@ -41,10 +36,15 @@ def provide(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Chan
     patience = config.pull_timeout + config.engine_timeout
     channel.ask_for_time(patience)
     teller = Teller(channel, config.progress_interval)
-    waiting = partial(teller.tell, "waiting for another step's set-up of", spec.text)
+
+    def waiting() -> None:
+        report = progress.last(job, spec.image.text) if spec.image else {}
+        going_on = report or {"doing": "waiting for another step's set-up of", "what": spec.text}
+        teller.tell(**going_on)
+
     with state.locked(job.lock_file(spec.key), waiting, patience):
         record = job.load(spec.key)
-        if record and not state.is_alive(record):
+        if record and not firstprocess.is_alive(record):
             record = None
         named.check(spec, record)
         if record:
@@ -55,7 +55,7 @@ def provide(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Chan
                 f"{spec.text}: the job has asked for {MOST_CONTAINERS} images and names on this "
                 "node already, that is the most: use another job"
             )
-        from pycontrol import container  # with it the Docker SDK: see there
+        from pycontrol import container  # half of the package: see there
 
         try:
             record = container.make(spec, facts, config, channel, since)
@@ -64,7 +64,26 @@ def provide(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Chan
                 job.forget(spec.key)  # no other step will ask for it
             raise
         shown.joined(spec, facts, record, made=True)
-        return record
+    if config.store_digest != "no" and facts.node_index == 0:
+        from pycontrol import jobcomment  # seldom wanted
+
+        jobcomment.note(spec, record, facts.job_id, config, channel)
+    return record
+
+
+def prepare(
+    spec: ContainerSpec, facts: StepFacts, config: Config, channel: Unheard
+) -> Record | None:
+    """What can be done before a step asks: the image, and the container that steps share."""
+    job = JobState(facts.state_root, facts.node, facts.job_id)
+    with progress.noted(job, channel, spec.image.text if spec.image else ""):
+        if not spec.own_root:
+            return provide(spec, facts, config, channel)
+        if spec.image:
+            from pycontrol import container  # half of the package: see there
+
+            container.bring_image(spec, facts, config, channel)
+    return None
 
 
 def end_step(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Channel) -> None:
@@ -79,10 +98,10 @@ def end_step(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Cha
         raise UserError(f"saving of {spec.text}: cancelled: nothing was saved") from None
     finally:
         if own:
-            from pycontrol import container
+            from pycontrol import removal
 
             channel.ask_for_time(config.engine_timeout)
-            container.remove_one(own, job, config)
+            removal.remove_one(own, job, config)
             shown.containers(job, facts.uid)
         job.forget_step_end(facts.step_id)
 
@@ -110,43 +129,6 @@ def save_container(
             spec.save, root, record.image, spec.account, facts.env, config, channel,
             skip=NOT_THE_IMAGES, swap=owner,
         )  # fmt: skip
-
-
-def remove(facts: JobFacts, channel: Channel) -> None:
-    """Kill the job's containers on this node, and forget its files.
-
-    What Slurm lost track of goes too: the groups, and the processes in them, of
-    a step whose slurmstepd was killed.
-    """
-    job = JobState(facts.state_root, facts.node, facts.job_id)
-    if not job.exists():
-        return
-    channel.ask_for_time(EPILOG_WAIT)
-    wait_for_set_ups(job)
-    if job.noted_containers():  # only then the settings matter: they may be broken
-        from pycontrol import container  # with it the Docker SDK: see there
-
-        settings = load(facts.plugin_args).config
-        channel.ask_for_time(EPILOG_WAIT + settings.engine_timeout)
-        in_flight = job.noted_containers() > job.recorded_containers()
-        container.remove_all(facts, settings, in_flight)
-    audit.end_job(facts, job, channel)
-    for group in job.groups():
-        if not cgroups.remove(group):
-            channel.log(f"epilog of job {facts.job_id}: {group} is still in use")
-    for folder in job.roots():
-        if not ownroot.remove(folder):
-            channel.log(f"epilog of job {facts.job_id}: {folder} is large: its removal goes on")
-    job.remove()
-
-
-def wait_for_set_ups(job: JobState) -> None:
-    """Hooks of the job's steps that are giving up hold a lock until they are done."""
-    end = time.monotonic() + SET_UP_WAIT
-    for lock in job.locks():
-        with contextlib.suppress(NodeError):  # one that hangs must not stop the epilog
-            with state.locked(lock, lambda: None, max(0, end - time.monotonic())):
-                pass
 
 
 def keep(spec: ContainerSpec, facts: StepFacts, entered: Namespaces) -> None:

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from pycontrol.errors import UserError
+from pycontrol.plaindata import dataclass, replace
 
 OPTION = "--container-mounts"
 FORM = "write SRC[:DST[:FLAG[+FLAG...]]], tmpfs:DST[:size=SIZE] or umount:DST"
 LONGEST = 4095  # bytes of a path: PATH_MAX of Linux, without the end
-
-
 INSIDE = ("tmpfs", "proc")  # kinds that the hook makes, once for the step's tasks on a node
 
 
@@ -32,6 +30,8 @@ class Mount:
                  the mount that is there; "proc" of the step's pid namespace
     devices      device nodes in it work; nothing but /dev has that
     optional     left out where the user cannot reach the source on this node
+    no_links     only if no part of the source's path is a symbolic link
+    checked      its source and target are held against the site's rules (bridge.h)
     propagation  as mount(8) spells it, relative to a slave of the node's
     create       "dir" or "file" for a missing target; "": as the source is
     size         of a tmpfs: bytes with k, m, g, or %; "": the site's
@@ -45,6 +45,8 @@ class Mount:
     devices: bool = False
     optional: bool = False
     recursive: bool = True
+    no_links: bool = False
+    checked: bool = False
     propagation: str = ""
     create: str = ""
     size: str = ""
@@ -58,6 +60,8 @@ class Mount:
             "d": self.devices,
             "o": self.optional,
             "b": not self.recursive,
+            "l": self.no_links,
+            "c": self.checked,
             "i": self.kind in INSIDE,
             "u": self.kind == "umount",
             "D": self.create == "dir",
@@ -103,7 +107,11 @@ def absolute(path: str, option: str) -> str:
         raise UserError(
             f"{option}: {path[:40]}...: the path is longer than {LONGEST} bytes: shorten it"
         )
-    return posixpath.normpath("/" + path.lstrip("/"))
+    return _normal(path)
+
+
+def _normal(path: str) -> str:  # normpath() alone keeps two slashes at the beginning
+    return posixpath.normpath("/" + path.lstrip("/") if path.startswith("/") else path)
 
 
 def _target(path: str, text: str) -> str:
@@ -175,14 +183,15 @@ def parse_entry(text: str, cwd: str) -> Mount:
         if first == "umount" and len(parts) == 3:
             raise UserError(f"{OPTION}: {text}: umount takes no flags: write umount:DST")
     else:
-        source = posixpath.join(cwd, first)
-        mount = Mount(source, _target(rest[0] if rest else posixpath.normpath(source), text))
+        source = _normal(posixpath.join(cwd, first))
+        mount = Mount(source, _target(rest[0] if rest else source, text))
     return _with_flags(mount, parts[2], text) if len(parts) == 3 else mount
 
 
 def parse(text: str, cwd: str) -> tuple[Mount, ...]:
-    """A comma-separated list, in the order given."""
-    return tuple(parse_entry(entry, cwd) for entry in text.split(","))
+    """A comma-separated list, in the order given; one that repeats the one before is nothing."""
+    found = [parse_entry(entry, cwd) for entry in text.split(",")]
+    return tuple(m for m, before in zip(found, [None, *found], strict=False) if m != before)
 
 
 # --- what every native step has too ---------------------------------------------
@@ -231,8 +240,7 @@ def home_mount(home: str) -> Mount | None:
 
 def shown_already(path: str, present: tuple[Mount, ...]) -> bool:
     """Whether the node's `path` is there inside under its own name."""
-    same = (m.target for m in present if m.kind == "bind" and m.source == m.target)
-    return any(is_below(path, target) for target in same)
+    return any(is_below(path, m.target) for m in present if m.source == m.target)
 
 
 def submit_mount(cwd: str, present: tuple[Mount, ...]) -> Mount | None:

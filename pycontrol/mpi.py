@@ -16,15 +16,30 @@ import os
 import posixpath
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from pycontrol import mounts, trusted
 from pycontrol.bridge import StepFacts
 from pycontrol.errors import NodeError
+from pycontrol.mounts import Mount
 
 SERVER = "PMIX_SERVER_TMPDIR"
 RANK_OF_MPIRUN = "OMPI_COMM_WORLD_RANK"
+# What would make each task a program of its own: (Slurm's MPI, what the command's file
+# has, what to tell).  Which of them holds, the task itself sees (spank_plugin/hint.c).
+_NONE = (
+    "the command uses MPI, but Slurm gives its tasks nothing to find each other by: each would be "
+    "rank 0 of 1: add --mpi=pmix for OpenMPI, --mpi=pmi2 for MPICH"
+)
+_PMIX = (  # that library's name is Debian's, whose MPICH has no PMIx
+    "the command uses Debian's MPICH, which does not know PMIx: each of its tasks would be rank 0 "
+    "of 1: use --mpi=pmi2 in place of --mpi=pmix"
+)
+HINTS = (
+    *(("none", n, _NONE) for n in ("libmpi.so.", "libmpich.so.", "import mpi4py", "from mpi4py")),
+    ("pmix", "libmpich.so.", _PMIX),
+)
 _STEP = re.compile(r"pmix\.([0-9]+\.[0-9]+)")
 _BASE = re.compile(r"^\s*PMIxCliTmpDirBase\s*=\s*(/\S*)", re.IGNORECASE | re.MULTILINE)
 
@@ -46,6 +61,25 @@ def directories(facts: StepFacts) -> Iterator[str]:
         yield mounts.absolute(f"{base}/spmix_appdir_{facts.uid}_{step[1]}", "SLURM_PMIX_TMPDIR")
 
 
+def shown(facts: StepFacts) -> tuple[Mount, ...]:
+    """The same as mounts; those that the job's environment names are the user's choice."""
+    own = mounts.absolute(facts.pmix_server, SERVER) if facts.pmix_server else None
+    users = not own or bool(facts.env.get("SLURM_PMIX_TMPDIR"))
+    return tuple(
+        Mount(path, path, optional=True, checked=True)
+        if users and path != own
+        else Mount(_without_links(path), path, optional=True, no_links=True)
+        for path in directories(facts)
+        if path != "/"
+    )
+
+
+def _without_links(path: str) -> str:
+    """The site's part of it.  The last is in a directory like /tmp, where it may be a user's."""
+    folder, name = posixpath.split(path)
+    return posixpath.join(os.path.realpath(folder), name)
+
+
 def _of_mpi_conf() -> str | None:
     """slurmd names slurm.conf to its children; mpi.conf is beside it."""
     path = Path(os.environ.get("SLURM_CONF", "/etc/slurm/slurm.conf")).with_name("mpi.conf")
@@ -58,27 +92,3 @@ def _of_mpi_conf() -> str | None:
 def _of_slurm_conf(facts: StepFacts) -> str:
     host = socket.gethostname().partition(".")[0]
     return facts.tmp_fs.replace("%h", host).replace("%n", facts.node)
-
-
-def hints(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """What would make each task a program of its own: (what its file has, what to tell).
-
-    Slurm sets SLURM_MPI_TYPE unless it is `none` (mpi_process_env() of Slurm).
-    """
-    tasks = env.get("SLURM_STEP_NUM_TASKS", "")
-    if not tasks.isdecimal() or int(tasks) < 2 or RANK_OF_MPIRUN in env:
-        return
-    kind = env.get("SLURM_MPI_TYPE", "none")
-    if kind == "none":
-        text = (
-            f"the command uses MPI, but Slurm gives its {tasks} tasks nothing to find each other "
-            "by: each would be rank 0 of 1: add --mpi=pmix for OpenMPI, --mpi=pmi2 for MPICH"
-        )
-        for needle in ("libmpi.so.", "libmpich.so.", "import mpi4py", "from mpi4py"):
-            yield needle, text
-    elif kind.startswith("pmix"):  # that library's name is Debian's, whose MPICH has no PMIx
-        yield (
-            "libmpich.so.",
-            f"the command uses Debian's MPICH, which does not know PMIx: each of its {tasks} "
-            f"tasks would be rank 0 of 1: use --mpi=pmi2 in place of --mpi={kind}",
-        )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from pycontrol import ownroot
+from cgroup import place
 from pycontrol.errors import UserError
 from pycontrol.policy import ContainerSpec
 from pycontrol.state import Record
@@ -53,24 +53,27 @@ def _check_missing(spec: ContainerSpec, name: str, mode: str) -> None:
 
 
 def in_use(record: Record) -> bool:
-    """Whether a process but its first has the container's root as its own.
+    """Whether a process has the container's root as its own, but its two (pause.c).
 
     By the device in its mountinfo, so that no path of a user's is looked up.
     """
+    from pycontrol import ownroot  # with it ctypes
+
     with ownroot.opened_root(record) as root:
         device = os.fstat(root).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
     pids = (entry.name for entry in os.scandir("/proc") if entry.name.isdecimal())
-    return any(root_device(pid) == wanted for pid in pids if pid != str(record.pid))
+    own = {record.pid, *place.children_of(record.pid)}
+    return any(root_device(pid) == wanted for pid in pids if int(pid) not in own)
 
 
 def root_device(pid: str) -> str | None:
     """The device of a process's topmost `/` (proc(5), mountinfo); None when it has ended."""
     found = None
     try:
-        with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="replace") as file:
+        with open(f"/proc/{pid}/mountinfo", "rb") as file:  # names in it are the users'
             for line in file:
-                words = line.split(maxsplit=5)
+                words = line.decode(errors="replace").split(" ", 5)
                 if words[4] == "/":
                     found = words[2]
     except (OSError, IndexError):

@@ -17,12 +17,12 @@ import signal
 import socket
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from cgroup import place
-from pycontrol import kernel, state
+from pycontrol import firstprocess, kernel
 from pycontrol.errors import NodeError
 from pycontrol.mounts import Mount
+from pycontrol.plaindata import dataclass, field
 from pycontrol.policy import ContainerSpec
 from pycontrol.state import Record
 
@@ -68,7 +68,7 @@ def of_step(spec: ContainerSpec, record: Record, pause: str, size: str) -> Itera
     size: of a memory file system that has none of its own.
     """
     made = Namespaces()
-    container = state.open_namespace(record)
+    container = firstprocess.open_namespace(record)
     try:
         if not wanted(spec):
             made.descriptors["mnt"] = os.dup(container)

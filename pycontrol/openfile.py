@@ -14,9 +14,10 @@ import stat
 import tarfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from pycontrol import kernel
 from pycontrol.errors import SockerError, UserError
+from pycontrol.plaindata import dataclass
 
 LARGEST_MEMORY = 2 << 30  # that the child may add to its address space
 # A pipe must not make us wait, a terminal not become ours.
@@ -69,7 +70,7 @@ def limit_memory() -> None:
 def open_path(path: str) -> int:
     """A descriptor of what the user named."""
     try:
-        return os.open(path, FLAGS)
+        return kernel.open_by_name(path, FLAGS)
     except (FileNotFoundError, NotADirectoryError):
         reason = "no such file or directory on this node: check the path"
     except PermissionError:

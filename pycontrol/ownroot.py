@@ -16,11 +16,10 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from pycontrol import kernel, state
+from pycontrol import firstprocess, kernel
 from pycontrol.errors import NodeError
 from pycontrol.identity import Account
 from pycontrol.state import Record
@@ -53,7 +52,7 @@ def build(record: Record, account: Account, folder: Path) -> None:
         if owner:
             os.chown(folder / name, owner.uid, owner.gid)
     folder.chmod(0o700)
-    container = state.open_namespace(record)
+    container = firstprocess.open_namespace(record)
     try:
         with swapped_ids(account.uid, account.gid) as ids:
             _in_child(lambda: _assemble(lower, folder, ids, container))
@@ -68,7 +67,7 @@ def opened_root(record: Record) -> Iterator[int]:
     A child enters the container's namespace: this process stays where it is.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    namespace = state.open_namespace(record)
+    namespace = firstprocess.open_namespace(record)
     child = os.fork()
     if child == 0:
         try:
@@ -95,8 +94,9 @@ def remove(folder: Path, seconds: float = RM_TIMEOUT) -> bool:
 
     False when they are not gone after so many seconds; the removal then goes on.
     """
-    command = [RM, "-rf", "--one-file-system", "--", str(folder)]
-    nothing = subprocess.DEVNULL
+    import subprocess  # only where a job has such a root
+
+    command, nothing = [RM, "-rf", "--one-file-system", "--", str(folder)], subprocess.DEVNULL
     process = subprocess.Popen(
         command, stdin=nothing, stdout=nothing, stderr=nothing, env={}, start_new_session=True
     )
@@ -110,10 +110,10 @@ def remove(folder: Path, seconds: float = RM_TIMEOUT) -> bool:
 
 def _root_mount(pid: int) -> str:
     """The line of /proc/PID/mountinfo for `/`, as the engine mounted it."""
-    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    with open(f"/proc/{pid}/mountinfo", "rb") as file:
         for line in file:
-            if line.split()[4] == "/":
-                return line
+            if line.split(b" ")[4] == b"/":
+                return line.decode(errors="surrogateescape")
     raise NodeError("the container has no root file system")
 
 

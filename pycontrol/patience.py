@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 from pycontrol.bridge import Channel
-from pycontrol.errors import EngineError
+from pycontrol.errors import EngineError, SockerError
 
 FIRST_LINE_AFTER = 2  # seconds: what is shorter says nothing
 BAR_INTERVAL = 0.25  # seconds, where a bar is drawn
@@ -45,14 +45,14 @@ def counts(done: int, total: int) -> str:
 
 
 @contextlib.contextmanager
-def within(seconds: int, failure: str) -> Iterator[None]:
+def within(seconds: int, failure: str, kind: type[SockerError] = EngineError) -> Iterator[None]:
     """Stop the body after so many seconds, also while it waits for the engine.
 
     The SDK sets no time-out of its own for a pull or a load.
     """
 
     def stop(number, frame) -> None:
-        raise EngineError(failure)
+        raise kind(failure)
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -7,15 +7,27 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import replace
 
-from pycontrol import as_user, environment, mounts, mpi, namespaces, pytorch, slurm_commands
+from pycontrol import (
+    as_user,
+    environment,
+    judge,
+    mounts,
+    mpi,
+    namespaces,
+    pytorch,
+    request,
+    ruling,
+    slurm_commands,
+)
 from pycontrol.bridge import Channel, StepFacts
 from pycontrol.config import Config, split_arguments
 from pycontrol.environment import Wishes
 from pycontrol.errors import UserError
+from pycontrol.image import DIGEST_ENTRY
 from pycontrol.mounts import Mount
 from pycontrol.namespaces import Namespaces
+from pycontrol.plaindata import replace
 from pycontrol.policy import ContainerSpec
 from pycontrol.state import JobState, Record
 
@@ -43,8 +55,8 @@ def send(
     send_entrypoint(channel, facts, spec, record)
     send_environment(channel, facts, spec, record, wanted)
     if facts.node_index == 0:
-        for needle, text in mpi.hints(facts.env):
-            channel.hint(needle, text)
+        for hint in mpi.HINTS:
+            channel.hint(*hint)
 
 
 def send_mounts(channel: Channel, facts: StepFacts, spec: ContainerSpec, config: Config) -> None:
@@ -54,6 +66,7 @@ def send_mounts(channel: Channel, facts: StepFacts, spec: ContainerSpec, config:
         Mount(str(passwd), "/etc/passwd", read_only=True),
         Mount(str(group), "/etc/group", read_only=True),
     )
+    send_path_rules(channel, spec, config)
     slurm = slurm_commands.mounts(config, facts.plugin_args) if spec.slurm else ()
     number = 0
     for mount in (*spec.mounts, *accounts, *slurm, *spec.user_mounts):
@@ -61,6 +74,16 @@ def send_mounts(channel: Channel, facts: StepFacts, spec: ContainerSpec, config:
             mount = replace(mount, source=namespaces.source(number))
             number += 1
         channel.mount(mount.flags, mount.source, mount.target)
+
+
+def send_path_rules(channel: Channel, spec: ContainerSpec, config: Config) -> None:
+    """For the mounts that are checked: the tasks know where their sources lead."""
+    sources = judge.common_sources(spec.judges)
+    if sources is not None:
+        for path in (*sources, *ruling.sources_of_socker(config)):
+            channel.path_rule("S", path)
+    for path in judge.all_targets(spec.judges):
+        channel.path_rule("G", path)
 
 
 def workdirs(spec: ContainerSpec, record: Record) -> list[str]:
@@ -116,17 +139,26 @@ def send_environment(
         channel.set_variable(name, value)
     for name in changes.remove:
         channel.remove_variable(name)
+    if record.digest:
+        channel.set_variable(environment.DIGEST, record.digest)
+    else:
+        channel.remove_variable(environment.DIGEST)  # of a step that this one was started in
     for name, other in changes.copies.items():
         channel.copy_variable(name, other)
     if spec.slurm:
-        send_options(channel, facts)
+        send_options(channel, facts, record)
 
 
-def send_options(channel: Channel, facts: StepFacts) -> None:
-    """An srun inside has the options of the step that it is in."""
+def send_options(channel: Channel, facts: StepFacts, record: Record) -> None:
+    """An srun inside has the options of the step that it is in, and its image's digest."""
     prefix = split_arguments(facts.plugin_args).get("prefix", "")
     wanted, others = slurm_commands.inherited(facts.options, facts.env, prefix)
     for name, value in wanted.items():
         channel.set_variable(name, value)
     for name in others:
         channel.remove_variable(name)
+    given = dict(facts.options)
+    image = given.get("docker", given.get("container-image"))
+    if image and record.digest:
+        entry = f"{DIGEST_ENTRY}={record.digest} {image}"
+        channel.set_variable(request.JOBS_DIGEST, entry)

@@ -6,10 +6,10 @@ import glob
 import os
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from pycontrol.errors import NodeError
+from pycontrol.plaindata import dataclass
 
 PATH = Path("/etc/slurm/plugstack.conf")
 LIBRARY_DIRECTORY = Path("/usr/lib/socker")  # of the plugin that the line names

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from pycontrol import mounts
+from pycontrol import mounts, ruling
 from pycontrol.config import Config
 from pycontrol.environment import NO_WISHES, Wishes
 from pycontrol.errors import PolicyError, UserError
 from pycontrol.identity import Account
 from pycontrol.image import Reference
+from pycontrol.judge import Judge
 from pycontrol.mounts import Mount
+from pycontrol.plaindata import dataclass, replace
 from pycontrol.request import ContainerName, ContainerRequest
 from pycontrol.savetarget import SaveTarget
 
@@ -32,6 +33,8 @@ class ContainerSpec:
 
     key       which of the job's containers on a node this is (state.py)
     own_root  a root file system that the job's owner may write to
+    judges    the site's rules, for each place that the job runs in
+    rule      what of them allowed the image
     """
 
     key: str
@@ -52,6 +55,8 @@ class ContainerSpec:
     env_file: str | None = None
     unshare: tuple[str, ...] = ()
     slurm: bool = False  # with Slurm's commands (slurm_commands.py)
+    judges: tuple[Judge, ...] = ()
+    rule: str = ""
 
     @property
     def inside(self) -> tuple[Mount, ...]:
@@ -79,20 +84,53 @@ def _node_mounts(request: ContainerRequest, config: Config) -> Iterator[Mount]:
             yield Mount("", "/dev/shm", kind="tmpfs")
 
 
-def _default_mounts(request: ContainerRequest, account: Account, cwd: str, config: Config):
-    found: list[Mount | None] = list(_node_mounts(request, config))
+def _site_mounts(config: Config) -> Iterator[Mount]:
+    for text in config.mounts:
+        yield mounts.parse_entry(text, "/")
+    for text in config.mounts_if_there:
+        yield replace(mounts.parse_entry(text, "/"), optional=True)
+
+
+def _default_mounts(
+    request: ContainerRequest,
+    account: Account,
+    cwd: str,
+    config: Config,
+    judges: tuple[Judge, ...],
+) -> tuple[Mount, ...]:
+    """What a step has without asking.  Its directory is the user's choice all the same."""
+    found = [*_node_mounts(request, config), *_site_mounts(config)]
     home_wanted = config.mount_home if request.mount_home is None else request.mount_home
-    if home_wanted:
-        found.append(mounts.home_mount(account.home))
+    home = mounts.home_mount(account.home) if home_wanted else None
+    if home:
+        found += (home,) if config.mount_home else ruling.checked((home,), judges)
     if config.mount_submit_dir and not (mounts.is_below(cwd, account.home) and not home_wanted):
-        found.append(mounts.submit_mount(cwd, tuple(filter(None, found))))
-    return tuple(filter(None, found))
+        submit = mounts.submit_mount(cwd, tuple(found))
+        if submit and ruling.passes(submit, judges, config):
+            found += ruling.checked((submit,), judges)
+    return tuple(found)
 
 
-def _of_pmix(directories: tuple[str, ...], present: tuple[Mount, ...]) -> tuple[Mount, ...]:
-    """What ranks of MPI open; as for any mount, only what the user can reach (mpi.py)."""
-    wanted = (path for path in directories if not mounts.shown_already(path, present))
-    return tuple(Mount(path, path, optional=True) for path in wanted if path != "/")
+def own_mounts(request: ContainerRequest, account: Account, config: Config) -> tuple[Mount, ...]:
+    """Those that the user asks for; the home directory only where the site shows it to nobody."""
+    asked = request.mount_home and not config.mount_home
+    home = mounts.home_mount(account.home) if asked else None
+    return (home, *request.mounts) if home else request.mounts
+
+
+def _of_pmix(
+    wanted: tuple[Mount, ...],
+    present: tuple[Mount, ...],
+    config: Config,
+    judges: tuple[Judge, ...],
+) -> tuple[Mount, ...]:
+    """What ranks of MPI open (mpi.py); what the user names is held against the rules."""
+    return tuple(
+        mount
+        for mount in wanted
+        if not mounts.shown_already(mount.target, present)
+        and (not mount.checked or ruling.passes(mount, judges, config))
+    )
 
 
 def _batch_script(step_id: int, argv: tuple[str, ...]) -> tuple[Mount, ...]:
@@ -109,7 +147,8 @@ def _key(request: ContainerRequest, step_id: int) -> str:
     if request.writable:
         return f"step:{step_id}"
     assert request.image  # request.parse() sees to it
-    return request.image.text
+    name, pinned = request.image.text, request.image.pinned
+    return f"image:{name}@{pinned}" if pinned else f"image:{name}"  # name:1 is an image, too
 
 
 def _slurm(request: ContainerRequest, config: Config, step_id: int, terminal: bool) -> bool:
@@ -153,21 +192,47 @@ def decide(
     step_id: int,
     argv: tuple[str, ...],
     terminal: bool = False,
-    of_pmix: tuple[str, ...] = (),
+    of_pmix: tuple[Mount, ...] = (),
+    judges: tuple[Judge, ...] = (),
 ) -> ContainerSpec:
-    """The specification of a step's container; terminal: of srun --pty."""
+    """The specification of a step's container; terminal: of srun --pty.
+
+    Raises PolicyError when the site does not allow it.
+    """
+    found = ruling.verdicts(request, own_mounts(request, account, config), judges, config)
+    ruling.refuse(found)
+    spec = specify(
+        request, account, config,
+        cwd=cwd, step_id=step_id, argv=argv, terminal=terminal, of_pmix=of_pmix, judges=judges,
+    )  # fmt: skip
+    return replace(spec, rule=ruling.of_image(found))
+
+
+def specify(
+    request: ContainerRequest,
+    account: Account,
+    config: Config,
+    *,
+    cwd: str,
+    step_id: int,
+    argv: tuple[str, ...],
+    terminal: bool = False,
+    of_pmix: tuple[Mount, ...] = (),
+    judges: tuple[Judge, ...] = (),
+) -> ContainerSpec:
+    """The same, where it has been decided already that it may be."""
     _refuse_account(account.uid)
     _refuse_multi_prog(request, config, argv)
     own_root = bool(request.name or request.writable)
     files = mounts.NAME_FILES if own_root else ()
-    shown = files + _default_mounts(request, account, cwd, config)
+    shown = files + _default_mounts(request, account, cwd, config, judges)
     local = request.image is not None and request.image.source == "engine"
     return ContainerSpec(
         key=_key(request, step_id),
         image=request.image,
         account=account,
-        mounts=shown + _batch_script(step_id, argv) + _of_pmix(of_pmix, shown),
-        user_mounts=request.mounts,
+        mounts=shown + _batch_script(step_id, argv) + _of_pmix(of_pmix, shown, config, judges),
+        user_mounts=ruling.checked(request.mounts, judges),
         workdir=request.workdir,
         cwd=request.directory or cwd,
         own_root=own_root,
@@ -181,4 +246,5 @@ def decide(
         env_file=request.env_file,
         unshare=request.unshare,
         slurm=_slurm(request, config, step_id, terminal),
+        judges=judges,
     )

@@ -10,15 +10,16 @@ import json
 import os
 import pwd
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from pycontrol.image import digest_of
+from pycontrol.origin import digest_of
+from pycontrol.plaindata import dataclass
 
 STATE = Path("/run/socker")
 LARGEST = 1 << 20  # bytes of a file to be read
-# The engine's labels (engine.py), which must not be imported without need: with it the SDK.
-JOB, NODE, USER, IMAGE = "socker.job", "socker.node", "socker.user", "socker.image"
+# The engine's labels (engine.py), which users' commands have no need of.
+JOB, NODE, USER = "socker.job", "socker.node", "socker.user"
+IMAGE, DIGEST = "socker.image", "socker.digest"
 
 Steps = Mapping[int, set[str]]  # the running steps of each job, as squeue names them
 
@@ -45,6 +46,7 @@ class PresentContainer:
     node: str
     user: str
     since: int  # seconds, epoch
+    digest: str = ""  # of the registry that the image came from
 
 
 # --- root's view ------------------------------------------------------------------
@@ -81,6 +83,7 @@ def containers_of(
                 node=node,
                 user=user_name(labels.get(USER, "-")),
                 since=int(entry["Created"]),
+                digest=labels.get(DIGEST, ""),
             )
         )
     return sorted(found, key=lambda c: (c.job, c.node, c.image))
@@ -130,6 +133,7 @@ def own_containers(running: Steps, uid: int, state: Path = STATE) -> list[Presen
                         node=node.name,
                         user=user_name(str(uid)),
                         since=entry["since"],
+                        digest=entry.get("digest", ""),
                     )
                 )
     return found

@@ -1,22 +1,27 @@
-"""Pulls a missing image, once per node however many steps ask for it.
+"""Pulls an image, once per node however many steps ask for it.
 
 The first step takes the image's lock and pulls; the others wait, and find the
-image.  When the pull failed they get its error: a wrong name is asked for once.
+image.  When the pull failed those of the same user get its error: a wrong name
+is asked for once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pycontrol import state
+from pycontrol import imageuse, limits, retry, state
 from pycontrol.bridge import Channel
 from pycontrol.config import Config
+from pycontrol.credentials import Credentials
 from pycontrol.engine import Engine
-from pycontrol.errors import EngineError, UserError
+from pycontrol.errors import EngineError, PolicyError, UserError
 from pycontrol.image import Image, Reference
 from pycontrol.patience import Teller, within
+from pycontrol.plaindata import dataclass, field
 
 LONGEST_ANSWER = 4096  # bytes kept for those who wait
 
@@ -49,6 +54,11 @@ class Progress:
             self.done.add(layer)
             self.unpacked[layer] = total
 
+    @property
+    def size(self) -> int:
+        """Bytes that come: compressed, so less than there will be."""
+        return sum(self.total.values())
+
     def amount(self) -> tuple[str, int, int]:
         """What goes on, and its bytes: layers are unpacked while others still come."""
         if not self.total:
@@ -56,7 +66,7 @@ class Progress:
         pulling = len(self.here) < len(self.total)
         counted = self.come if pulling else self.unpacked
         doing = "pulling" if pulling else "unpacking"
-        return doing, sum(counted.values()), sum(self.total.values())
+        return doing, sum(counted.values()), self.size
 
     def note(self) -> str:
         if not self.total:
@@ -70,8 +80,27 @@ _DONE = ("Pull complete", "Already exists")
 _HERE = (*_DONE, "Verifying Checksum", "Download complete", "Extracting")
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a step wants to have on this node.
+
+    digest       "" where only the engine's pull will say it
+    afresh       a pull shall ask the registry, also if the node has the image
+    present      what the node has of it
+    names        what the engine may be asked for, one after the other
+    credentials  the user's for the registry
+    """
+
+    reference: Reference
+    digest: str
+    afresh: bool
+    present: Callable[[], Image | None]
+    names: Callable[[], Iterable[str]]
+    credentials: Callable[[], Credentials | None]
+
+
 class Puller:
-    """Brings one image to this node for one step."""
+    """Brings one image to this node for one step of a user's."""
 
     def __init__(
         self,
@@ -80,74 +109,119 @@ class Puller:
         channel: Channel,
         root: Path,
         since: float,
+        uid: int,
     ):
         self._engine = engine
         self._config = config
         self._channel = channel
         self._root = root
         self._since = since  # epoch seconds: when the step began to ask
+        self._limits = limits.of(config)
+        self._uid = uid
         self._teller = Teller(channel, config.progress_interval)
 
-    def provide(self, reference: Reference, policy: str) -> Image:
-        """The image, pulled if the policy (always, missing or never) wants that."""
-        image = self._engine.find_image(reference)
-        if image and policy != "always":
-            return image
-        if policy == "never":
-            raise UserError(
-                f"image {reference.text}: this node does not have it, and the step may not pull "
-                "it: leave out --container-pull=never or dockerd://"
-            )
+    def bring(self, wanted: Wanted) -> Image:
+        """The image, after a pull by this step or by another."""
         self._channel.ask_for_time(self._config.pull_timeout + self._config.engine_timeout)
-        lock = state.pull_lock(self._root, reference)
+        lock = state.pull_lock(self._root, wanted.digest or wanted.reference.text)
 
         def waiting() -> None:
-            self._teller.tell("waiting for another step's pull of", reference.text)
+            self._teller.tell("waiting for another step's pull of", wanted.reference.text)
 
         with state.locked(lock, waiting, self._config.pull_timeout) as descriptor:
-            return self._provide_locked(reference, policy, descriptor)
+            return self._bring_locked(wanted, descriptor)
 
-    def _provide_locked(self, reference: Reference, policy: str, lock: int) -> Image:
-        """Who waited while another pulled takes what came of that, also its failure."""
-        answer = self._answer_of_another(reference, lock)
+    def _bring_locked(self, wanted: Wanted, lock: int) -> Image:
+        """Who waited while another pulled takes what came of that, also the user's own failure."""
+        name = f"{self._uid} {wanted.reference.text} {wanted.digest}"
+        answer = self._answer_of_another(name, lock)
         if answer:
             raise UserError(answer)
-        image = self._engine.find_image(reference)
-        if image and (policy != "always" or answer is not None):
+        image = wanted.present()
+        if image and (not wanted.afresh or answer is not None):
             return image
+        if self._limits.watch_room:
+            self._limits.check_room(wanted.reference.text, limits.taken(self._engine.disk_usage()))
         try:
-            self._pull(reference)
+            image = self._pull(wanted, image)
         except UserError as error:  # the registry's answer; others' troubles are their own
-            _note_answer(reference, lock, str(error))
+            if self._channel.has_environment:
+                _note_answer(name, lock, str(error))
             raise
-        _note_answer(reference, lock, "")
-        image = self._engine.find_image(reference)
-        if not image:
-            raise EngineError(f"image {reference.text}: pulled, but the engine does not have it")
+        _note_answer(name, lock, "")
         return image
 
-    def _pull(self, reference: Reference) -> None:
-        progress = Progress()
+    def _pull(self, wanted: Wanted, before: Image | None) -> Image:
+        text = wanted.reference.text
         seconds = self._config.pull_timeout
         too_long = (
-            f"image {reference.text}: the pull took longer than pull_timeout = {seconds} s: "
+            f"image {text}: the pull took longer than pull_timeout = {seconds} s: "
             "try again, what came is kept"
         )
+        names, credentials = list(wanted.names()), wanted.credentials()
+        ends = time.monotonic() + seconds
         with within(seconds, too_long):
-            for event in self._engine.pull(reference):
-                progress.add(event)
-                doing, done, total = progress.amount()
-                self._teller.tell(doing, reference.text, progress.note(), done, total)
+            for name in names:
+                self._insist(name, credentials, text, ends)
+                image = wanted.present()
+                if image:
+                    self._within_limits(image, name, text)
+                    if not before or before.image_id != image.image_id:
+                        imageuse.note_brought(image.image_id, name)
+                    return image
+        raise EngineError(f"image {text}: pulled, but the engine does not have it")
 
-    def _answer_of_another(self, reference: Reference, lock: int) -> str | None:
+    def _insist(self, name: str, credentials: Credentials | None, text: str, ends: float) -> None:
+        """A registry that is busy, fails or hangs up is asked again a little later.
+
+        Not for a layer, which the engine itself has asked for several times.  Nor by an early
+        start: after it the job's step asks in its own time, and its user sees that it waits.
+        """
+        for pause in retry.pauses(retry.PULL if self._channel.has_environment else ()):
+            progress = Progress()
+            try:
+                return self._pull_name(name, credentials, text, progress)
+            except UserError as error:
+                too_late = time.monotonic() + pause > ends
+                if progress.total or too_late or not retry.may_pass(str(error)):
+                    raise
+                self._channel.log(f"{error}: again in {pause:.1f} s")
+            self._wait(pause, text)
+        return self._pull_name(name, credentials, text, Progress())
+
+    def _wait(self, seconds: float, text: str) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._teller.tell("waiting for the registry, which is busy or failed, for", text)
+            time.sleep(state.POLL)
+
+    def _pull_name(
+        self, name: str, credentials: Credentials | None, text: str, progress: Progress
+    ) -> None:
+        for event in self._engine.pull(name, credentials, text):
+            progress.add(event)
+            self._limits.check(text, progress.size, len(progress.total))
+            doing, done, total = progress.amount()
+            self._teller.tell(doing, text, progress.note(), done, total)
+
+    def _within_limits(self, image: Image, name: str, text: str) -> None:
+        """An image that must not be here does not stay."""
+        try:
+            self._limits.check_image(text, image)
+        except PolicyError:
+            with contextlib.suppress(EngineError):  # a container of another job holds it
+                self._engine.remove_image(name)
+            raise
+
+    def _answer_of_another(self, name: str, lock: int) -> str | None:
         """The error of a pull since this step began to ask, "" of one that went well."""
         text = os.pread(lock, LONGEST_ANSWER, 0).decode(errors="replace")
-        name, _, answer = text.partition("\n")
-        if name == reference.text and os.fstat(lock).st_mtime >= self._since:
+        found, _, answer = text.partition("\n")
+        if found == name and os.fstat(lock).st_mtime >= self._since:
             return answer
         return None
 
 
-def _note_answer(reference: Reference, lock: int, text: str) -> None:
+def _note_answer(name: str, lock: int, text: str) -> None:
     os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{reference.text}\n{text}".encode()[:LONGEST_ANSWER], 0)
+    os.pwrite(lock, f"{name}\n{text}".encode()[:LONGEST_ANSWER], 0)

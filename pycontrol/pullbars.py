@@ -13,7 +13,6 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
@@ -21,10 +20,12 @@ from rich.table import Column
 
 from pycontrol.errors import printable
 from pycontrol.patience import counts
+from pycontrol.plaindata import dataclass, replace
 
 READY, FAILED, CUT = "ready", "failed", "cut short"
 LONGEST_LINE = 1 << 16  # bytes
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_NO_REPORT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _LABELLED = re.compile(r" *(\d+): (.*)")
 
 
@@ -81,7 +82,7 @@ def parse_report(text: str) -> dict | None:
             "doing": printable(found["doing"]), "note": printable(found["note"]),
             "done": int(found["done"]), "total": int(found["total"]),
         }  # fmt: skip
-    except (ValueError, LookupError, TypeError, AttributeError):  # it looks like one
+    except _NO_REPORT:  # it looks like one
         return None
 
 
@@ -147,6 +148,9 @@ def running(argv: Sequence[str], environ: Mapping[str, str]) -> Iterator[subproc
         for number, handler in before.items():
             if handler != signal.SIG_IGN:  # of nohup
                 signal.signal(number, forward)
+        # A signal that comes right before a read() is seen behind it: let none be long.
+        signal.signal(signal.SIGALRM, lambda number, frame: None)
+        signal.setitimer(signal.ITIMER_REAL, 1, 1)
         srun = subprocess.Popen(
             argv, env=environ, process_group=0,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -155,6 +159,7 @@ def running(argv: Sequence[str], environ: Mapping[str, str]) -> Iterator[subproc
             srun.send_signal(number)
         yield srun
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         if srun and srun.poll() is None:
             srun.terminate()
             srun.wait()

@@ -12,14 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import BinaryIO
-from urllib.parse import urljoin
 
-from pycontrol.errors import UserError
 from pycontrol.image import Image
 from pycontrol.imageconfig import config_json
-from pycontrol.registryhttp import Http
+from pycontrol.registryhttp import Http, place_of
 from pycontrol.savearchive import CHUNK, LEVEL
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -54,7 +52,7 @@ def push(source: BinaryIO, image: Image, http: Http, repository: str, tag: str) 
     location = _begin(http, repository)
     answer = http.send("PATCH", location, (202,), data=layer, type="application/octet-stream")
     digest = f"sha256:{layer.blob.hexdigest()}"
-    _end(http, _location(answer.url, answer.headers), digest, b"")
+    _end(http, place_of(answer), digest, b"")
     config = config_json(image, f"sha256:{layer.tar.hexdigest()}")
     config_digest = _digest(config)
     _end(http, _begin(http, repository), config_digest, config)
@@ -77,20 +75,10 @@ def _digest(data: bytes) -> str:
 def _begin(http: Http, repository: str) -> str:
     """Where the registry wants a blob."""
     answer = http.send("POST", f"/v2/{repository}/blobs/uploads/", (202,), data=b"")
-    return _location(answer.url, answer.headers)
+    return place_of(answer)
 
 
 def _end(http: Http, location: str, digest: str, data: bytes) -> None:
     separator = "&" if "?" in location else "?"
     url = f"{location}{separator}digest={digest}"
     http.send("PUT", url, (201,), data=data, type="application/octet-stream")
-
-
-def _location(url: str, headers: Mapping[str, str]) -> str:
-    where = headers.get("Location")
-    if not where:
-        raise UserError("the registry names no place for the upload: it is no registry")
-    try:
-        return urljoin(url, where)
-    except ValueError:
-        raise UserError("the registry leads to an address that is none") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from pycontrol import reads
 from pycontrol.bridge import StepFacts
 from pycontrol.environment import NO_DEFAULTS, Defaults
 from pycontrol.mpi import RANK_OF_MPIRUN
@@ -20,13 +21,12 @@ FIRST_PORT, PORTS = 61000, 4536  # where no system takes its ephemeral ports fro
 
 def defaults(image_env: Iterable[str], facts: StepFacts) -> Defaults:
     """None for other images, for scripts, and for ranks that mpirun counts."""
+    if not any(entry.startswith(MARK) for entry in image_env):
+        return NO_DEFAULTS
+    reads.tasks_matter = True
     tasks = facts.env.get("SLURM_STEP_NUM_TASKS", "")
-    if (
-        not any(entry.startswith(MARK) for entry in image_env)
-        or facts.step_id >= FIRST_SPECIAL_STEP
-        or RANK_OF_MPIRUN in facts.env
-        or not tasks.isdecimal()
-    ):
+    special = facts.step_id >= FIRST_SPECIAL_STEP
+    if special or RANK_OF_MPIRUN in facts.env or not tasks.isdecimal():
         return NO_DEFAULTS
     values = {
         "MASTER_ADDR": first_host(facts.env.get("SLURM_STEP_NODELIST", "")),

@@ -11,12 +11,12 @@ import json
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import BinaryIO
 
 from pycontrol import archive, openfile, squashfs
 from pycontrol.errors import UserError
 from pycontrol.openfile import Identity
+from pycontrol.plaindata import asdict
 from pycontrol.rebuild import Layer, Plan
 from pycontrol.source import Directory, Member, Source, Tar, chunks
 
@@ -24,9 +24,11 @@ TICK = 64 << 20  # bytes between two lines about the progress
 
 
 def look(path: str) -> bytes:
-    """The file's identity as JSON."""
+    """The file's identity, and where the path leads, as JSON."""
     with openfile.explained(path):
-        return json.dumps(asdict(openfile.identity(path, openfile.open_path(path)))).encode()
+        descriptor = openfile.open_path(path)
+        found = asdict(openfile.identity(path, descriptor))
+        return json.dumps([found, os.readlink(f"/proc/self/fd/{descriptor}")]).encode()
 
 
 def describe(path: str, output: BinaryIO) -> None:
@@ -42,9 +44,16 @@ def describe(path: str, output: BinaryIO) -> None:
 
 
 def plan_of(path: str, words: dict) -> Plan:
-    """The plan that `describe` wrote."""
-    layers = tuple(Layer(Member(**layer["member"]), layer["size"]) for layer in words["layers"])
-    return Plan(path, base64.b64decode(words["config"]), layers)
+    """The plan that `describe` wrote, for root: of numbers and texts, if of nothing else."""
+    try:
+        layers = tuple(Layer(Member(**each["member"]), each["size"]) for each in words["layers"])
+        numbers = [n for each in layers for n in (each.size, each.member.offset, each.member.size)]
+        texts = [t for each in layers for t in (each.member.name, each.member.compression)]
+        if all(type(n) is int and n >= 0 for n in numbers) and all(type(t) is str for t in texts):
+            return Plan(path, base64.b64decode(words["config"]), layers)
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise UserError(f"image {path}: what it holds is not understood: make it again")
 
 
 def pour(plan: Plan, output: BinaryIO) -> None:

@@ -14,10 +14,10 @@ import json
 import re
 import tarfile
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from pycontrol.errors import UserError
+from pycontrol.plaindata import dataclass
 from pycontrol.source import CHUNK, Member
 
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")

@@ -1,118 +1,190 @@
 """HTTP as a registry speaks it: who we are, where we may send that, and for how long.
 
-Runs as the job's owner (push.py).  The registry is the user's choice and not
-trusted: credentials go to it alone, or to the token service that it names,
-and over TLS alone but for this machine; every wait ends; answers are bounded;
-nothing is taken from the environment (proxies, netrc).
+Runs as the job's owner (push.py, registry.py), and in srun.  The registry is the
+user's choice and not trusted: credentials go to it alone, or to the token
+service that it names, and over TLS alone but for this machine and what the
+site's engine takes as insecure; every wait ends; answers are bounded; nothing
+but proxies, and these in srun alone, is taken from the environment.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import json
-import os
+import contextlib
 import re
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+import time
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlencode, urljoin, urlsplit
 
-import requests
-from urllib3.exceptions import HTTPError
-
-from pycontrol.credentials import HUB, Credentials
+from pycontrol import retry
+from pycontrol.credentials import Credentials
 from pycontrol.errors import UserError
+from pycontrol.imagename import HUB
+from pycontrol.plaindata import dataclass
+from pycontrol.registrywords import refusal, token, trouble
+from pycontrol.route import DIRECT, Route, is_loopback, trust
 
 HUB_HOST = "registry-1.docker.io"
 CONNECT, ANSWER = 15, 300  # seconds; the last bytes of a blob make a registry verify it all
 LARGEST_ANSWER = 64 << 10  # bytes
-LONGEST_WORDS = 300  # characters of a registry's words
-SYSTEM_CAS = "/etc/ssl/certs/ca-certificates.crt"
-SITE_CAS = "/etc/docker/certs.d"  # where the site puts a registry's own CA, for Docker
-# Visible ASCII but for the backslash, which urlsplit and urllib3 understand differently.
+MOST_REDIRECTS = 5
+ALWAYS = {"User-Agent": "socker", "Accept-Encoding": "identity"}
+FORM = "application/x-www-form-urlencoded"
+# Visible ASCII but for the backslash, which parsers of URLs understand differently.
 _PLAIN = re.compile(r"[!-\[\]-~]+")
+_PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+
+
+class Unreachable(UserError):
+    """The registry gives no answer: nothing is known of what it would say."""
+
+
+class HungUp(Unreachable):
+    """It closed the connection without an answer."""
 
 
 @dataclass(frozen=True)
 class Answer:
     status: int
     url: str
-    headers: requests.structures.CaseInsensitiveDict
+    headers: Mapping[str, str]
     body: bytes
 
 
 class Http:
-    """One registry, for one repository."""
+    """One registry, for one repository.
 
-    def __init__(self, registry: str, repository: str, credentials: Credentials | None):
+    actions   what is asked for: pull, or pull,push
+    patience  seconds for a connection, and between two signs of life
+    """
+
+    def __init__(
+        self,
+        registry: str,
+        repository: str,
+        credentials: Credentials | None,
+        route: Route = DIRECT,
+        actions: str = "pull,push",
+        patience: tuple[float, float] = (CONNECT, ANSWER),
+    ):
         self._registry = registry
-        self._scope = f"repository:{repository}:pull,push"
+        self._host = HUB_HOST if registry == HUB else registry
+        self._actions = actions
+        self._scope = f"repository:{repository}:{actions}"
         self._credentials = credentials
+        self._route = route
+        self._connect, self._answer = patience
+        self._insecure = route.is_insecure(registry)
         self._authorization = ""
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.verify = _authorities(registry)
         self._base = self._find()
 
-    def send(self, method: str, url: str, wanted: tuple[int, ...], data=b"", type="") -> Answer:
-        """One request; `url` may be a path.  UserError with the registry's words."""
+    def send(
+        self,
+        method: str,
+        url: str,
+        wanted: tuple[int, ...],
+        data: bytes | Iterable[bytes] = b"",
+        type: str = "",
+        accept: str = "",
+        longest: int = LARGEST_ANSWER,
+    ) -> Answer:
+        """One request; `url` may be a path.  UserError with the registry's words.
+
+        longest: bytes of the answer that are of interest.
+        """
         url = self._base + url if url.startswith("/") else url
         headers = {"Content-Type": type} if type else {}
-        if _origin(url) == _origin(self._base) and self._authorization:
-            headers["Authorization"] = self._authorization
-        answer = self._request(method, url, headers, data)
+        headers |= {"Accept": accept} if accept else {}
+        answer = self._insist(method, url, headers | self._who(url), data, longest)
         # A stream is spent; and a token may have become too old meanwhile.
         if answer.status == 401 and isinstance(data, bytes) and self._log_in(answer):
-            headers["Authorization"] = self._authorization
-            answer = self._request(method, url, headers, data)
+            answer = self._request(method, url, headers | self._who(url), data, longest)
         if answer.status not in wanted:
-            raise UserError(self._refused(answer))
+            raise self._refusal(answer)
         return answer
 
-    def _find(self) -> str:
-        """https; on this machine also http, as Docker does.  No credential is sent."""
-        host = HUB_HOST if self._registry == HUB else self._registry
-        schemes = ("https", "http") if _is_local(host) else ("https",)
-        for scheme in schemes:
-            try:
-                answer = self._request("GET", f"{scheme}://{host}/v2/", {}, b"")
-            except UserError:
-                if scheme == schemes[-1]:
-                    raise
-                continue
-            if answer.status == 401:
-                self._log_in(answer, f"{scheme}://{host}")
-            return f"{scheme}://{host}"
-        raise AssertionError("one of the schemes returned or raised")
+    def fetch(self, url: str, accept: str, longest: int) -> bytes:
+        """What is there; a registry may keep its blobs elsewhere, and lead there."""
+        for _ in range(MOST_REDIRECTS):
+            wanted = (200, 301, 302, 303, 307, 308)
+            answer = self.send("GET", url, wanted, accept=accept, longest=longest)
+            if answer.status == 200:
+                return answer.body
+            url = place_of(answer)
+        raise UserError(f"registry {self._registry}: it leads from place to place without end")
 
-    def _request(self, method: str, url: str, headers: dict, data) -> Answer:
+    def _find(self) -> str:
+        """https; where the engine does so, also http.  No credential is sent."""
+        if not self._insecure:
+            return f"https://{self._host}"
+        with contextlib.suppress(UserError):
+            return self._find_by("https")
+        return self._find_by("http")
+
+    def _find_by(self, scheme: str) -> str:
+        self._request("GET", f"{scheme}://{self._host}/v2/", {}, b"")
+        return f"{scheme}://{self._host}"
+
+    def _insist(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        data: bytes | Iterable[bytes],
+        most: int,
+    ) -> Answer:
+        """A question is put again to a registry that is busy, fails or hangs up."""
+        for pause in retry.pauses(retry.QUESTION) if method in ("GET", "HEAD") else ():
+            with contextlib.suppress(HungUp):
+                answer = self._request(method, url, headers, data, most)
+                if not retry.is_passing(answer.status):
+                    return answer
+            time.sleep(pause)
+        return self._request(method, url, headers, data, most)
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        data: bytes | Iterable[bytes],
+        longest: int = LARGEST_ANSWER,
+    ) -> Answer:
+        from http.client import HTTPException  # with it the parsers of mail
+
         scheme, host = _origin(url)
-        if scheme != "https" and not (_is_local(self._registry) and _is_local(host)):
+        own = self._insecure and host == self._host
+        if scheme != "https" and not (own or (is_loopback(self._registry) and is_loopback(host))):
             raise UserError(f"registry {self._registry}: it leads to an address without TLS")
         try:
-            with self._session.request(
-                method,
-                url,
-                headers={"Accept-Encoding": "identity", **headers},
-                data=data,
-                timeout=(CONNECT, ANSWER),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                body = response.raw.read(LARGEST_ANSWER, decode_content=False)
-                return Answer(response.status_code, url, response.headers, body)
-        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            # By class alone: the text holds the URL, whose parameters may be secrets.
-            raise UserError(f"registry {self._registry}: {_why(error)}") from None
+            target, extra = self._route.target(url)
+            trusted = trust(self._registry, own) if scheme == "https" else None
+            connection = self._route.connection(scheme, host, self._connect, trusted)
+            with contextlib.closing(connection):
+                connection.connect()
+                connection.sock.settimeout(self._answer)
+                connection.request(method, target, data or None, ALWAYS | headers | extra)
+                response = connection.getresponse()
+                return Answer(response.status, url, response.headers, response.read(longest))
+        except (ConnectionResetError, BrokenPipeError) as error:
+            raise HungUp(f"registry {self._registry}: {trouble(error)}") from None
+        except (HTTPException, OSError, ValueError) as error:
+            # By class alone: the text may hold the URL, whose parameters may be secrets.
+            raise Unreachable(f"registry {self._registry}: {trouble(error)}") from None
 
     # --- who we are ---
 
-    def _log_in(self, answer: Answer, base: str = "") -> bool:
-        """Whether there is something to answer the challenge with."""
-        challenge = answer.headers.get("WWW-Authenticate", "")
-        kind, _, rest = challenge.partition(" ")
+    def _who(self, url: str) -> dict[str, str]:
+        known = self._authorization and _origin(url) == _origin(self._base)
+        return {"Authorization": self._authorization} if known else {}
+
+    def _log_in(self, answer: Answer) -> bool:
+        """Whether there is something to answer the challenge with; the registry's alone."""
+        if _origin(answer.url) != _origin(self._base):
+            return False
+        kind, _, rest = answer.headers.get("WWW-Authenticate", "").partition(" ")
         if kind.lower() == "bearer":
-            parameters = dict(_PARAMETER.findall(rest))
-            self._authorization = f"Bearer {self._token(parameters)}"
+            self._authorization = f"Bearer {self._token(dict(_PARAMETER.findall(rest)))}"
         elif kind.lower() == "basic" and self._credentials:
             self._authorization = self._credentials.basic()
         else:
@@ -126,28 +198,39 @@ class Http:
         credentials = self._credentials
         if credentials and credentials.identity_token:
             fields |= {"grant_type": "refresh_token", "refresh_token": credentials.identity_token}
-            answer = self._request("POST", realm, {}, fields)
+            data = urlencode(fields).encode()
+            answer = self._request("POST", realm, {"Content-Type": FORM}, data)
         else:
             headers = {"Authorization": credentials.basic()} if credentials else {}
-            url = requests.Request("GET", realm, params=fields).prepare().url
+            url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(fields)}"
             answer = self._request("GET", url, headers, b"")
         if answer.status != 200:
-            raise UserError(self._refused(answer))
-        return _token_of(answer.body, self._registry)
+            raise self._refusal(answer)
+        return token(answer.body, self._registry)
 
-    def _refused(self, answer: Answer) -> str:
-        words = _words(answer.body) or f"status {answer.status}"
+    def _refusal(self, answer: Answer) -> UserError:
+        words = refusal(answer.status, answer.body)
+        if retry.is_passing(answer.status):
+            return Unreachable(f"registry {self._registry} fails: {words}: try again later")
         text = f"registry {self._registry} refuses: {words}"
         if answer.status not in (401, 403):
-            return text
+            return UserError(text)
         if self._credentials:
-            return f"{text}: check that your account may push there"
-        return f"{text}: run `docker login {self._registry}`, no credentials were found"
+            may = "push there" if "push" in self._actions else "read it"
+            return UserError(f"{text}: check that your account may {may}")
+        login = f"run `docker login {self._registry}`, no credentials were found"
+        return UserError(f"{text}: {login}")
 
 
-def _authorities(registry: str) -> str | bool:
-    site = f"{SITE_CAS}/{registry}/ca.crt"
-    return next((path for path in (site, SYSTEM_CAS) if os.access(path, os.R_OK)), True)
+def place_of(answer: Answer) -> str:
+    """Where an answer leads."""
+    where = answer.headers.get("Location")
+    if not where:
+        raise UserError("the registry leads to a place that it does not name: it is no registry")
+    try:
+        return urljoin(answer.url, where)
+    except ValueError:
+        raise UserError("the registry leads to an address that is none") from None
 
 
 def _origin(url: str) -> tuple[str, str]:
@@ -156,48 +239,8 @@ def _origin(url: str) -> tuple[str, str]:
         if not _PLAIN.fullmatch(url):
             raise ValueError(url)
         parts = urlsplit(url)
+        if not _PLACE.fullmatch(parts.netloc):  # of another, each reader makes something else
+            raise ValueError(url)
     except ValueError:
         raise UserError("the registry leads to an address that is none") from None
     return parts.scheme, parts.netloc
-
-
-def _is_local(netloc: str) -> bool:
-    """Docker's insecure registries by default: 127.0.0.0/8, localhost, ::1."""
-    host = netloc.rpartition("@")[2]
-    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, requests.Timeout):
-        return "no answer in time: try again"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "its TLS certificate is not trusted on this node: tell the admin"
-    if isinstance(error, requests.ConnectionError):
-        return "it cannot be reached from this node, or closed the connection"
-    return f"no sensible answer ({type(error).__name__})"
-
-
-def _words(body: bytes) -> str:
-    """What the registry says, without what is not text."""
-    try:
-        first = json.loads(body)["errors"][0]
-        text = f"{first.get('code', '')}: {first.get('message', '')}"
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        return ""
-    return "".join(c for c in text if c.isprintable())[:LONGEST_WORDS]
-
-
-def _token_of(body: bytes, registry: str) -> str:
-    try:
-        answer = json.loads(body)
-        token = answer.get("token") or answer["access_token"]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        token = None
-    # It becomes a header: no line break may be in it.
-    if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise UserError(f"registry {registry}: its token service gives no token") from None
-    return token

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pycontrol import environment, image, mounts, savetarget
 from pycontrol.errors import UserError
 from pycontrol.image import Reference
 from pycontrol.mounts import Mount
+from pycontrol.plaindata import dataclass, field, replace
 from pycontrol.savetarget import SaveTarget
 
 NAMESPACES = ("net", "ipc", "uts", "pid")
@@ -44,7 +44,8 @@ def with_prefix(text: str, prefix: str) -> str:
 
 # Slurm's names for what a job's options are to the commands in it (plugstack.c).
 JOB_VARIABLES = "SLURM_SPANK__SLURM_SPANK_OPTION_socker_"
-OF_ONE_STEP = ("container-save", "verbose", "directory")  # no srun inside inherits these
+OF_ONE_STEP = ("container-save", "verbose", "directory", image.DIGEST_ENTRY)  # not inherited
+JOBS_DIGEST = "SLURM_SOCKER_DIGEST"  # of the job's image, for the same (spank_plugin/digest.c)
 
 
 def job_variable(option: str, prefix: str = "") -> str:
@@ -62,7 +63,10 @@ class ContainerName:
 
 @dataclass(frozen=True)
 class ContainerRequest:
-    """The options of one step.  None: not given, so the site's default holds."""
+    """The options of one step.  None: not given, so the site's default holds.
+
+    given: the names of all of them
+    """
 
     image: Reference | None  # None: of the named container, which must be there
     mounts: tuple[Mount, ...] = ()
@@ -82,6 +86,7 @@ class ContainerRequest:
     slurm: bool | None = None
     verbose: bool = False
     directory: str | None = None  # of the image: where an srun in a container was started
+    given: tuple[str, ...] = field(default=(), compare=False)
 
 
 def _switch(given: Mapping[str, str], name: str) -> bool | None:
@@ -104,7 +109,7 @@ def _one_of(given: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> st
     return given.get(name)
 
 
-def _image(given: Mapping[str, str], cwd: str) -> Reference | None:
+def _image(given: Mapping[str, str], cwd: str, digest: str) -> Reference | None:
     names = [name for name in ("docker", "container-image") if name in given]
     if not names:
         return None
@@ -113,7 +118,8 @@ def _image(given: Mapping[str, str], cwd: str) -> Reference | None:
             f"--container-image={given['container-image']} and --docker={given['docker']} "
             "contradict each other: they are one option, give one of them"
         )
-    return image.parse_reference(given[names[0]], cwd, f"--{names[0]}")
+    found = image.parse_reference(given[names[0]], cwd, f"--{names[0]}")
+    return found if found.source != "registry" else replace(found, pinned=digest)
 
 
 def _container_name(given: Mapping[str, str]) -> ContainerName | None:
@@ -171,6 +177,9 @@ def parse(options: tuple[tuple[str, str], ...], cwd: str) -> ContainerRequest:
     """
     given = dict(options)
     verbose = given.pop("verbose", "") == "1"
+    digest = given.pop(image.DIGEST_ENTRY, "")
+    if digest and not image.is_digest(digest):
+        raise UserError(f"`{digest}` is no digest: leave SLURM_SOCKER_... variables alone")
     directory = given.pop("directory", None)
     for name, value in given.items():
         if "\0" in value or "\x1f" in value:
@@ -179,7 +188,7 @@ def parse(options: tuple[tuple[str, str], ...], cwd: str) -> ContainerRequest:
         environment.parse_option(given["container-env"]) if "container-env" in given else ((), ())
     )
     asked = ContainerRequest(
-        image=_image(given, cwd),
+        image=_image(given, cwd, digest),
         mounts=mounts.parse(given["container-mounts"], cwd) if "container-mounts" in given else (),
         workdir=_path(given, "container-workdir"),
         mount_home=_switch(given, "container-mount-home"),
@@ -199,6 +208,7 @@ def parse(options: tuple[tuple[str, str], ...], cwd: str) -> ContainerRequest:
         slurm=_switch(given, "container-slurm"),
         verbose=verbose,
         directory=directory if directory and cwd == NO_DIRECTORY else None,
+        given=tuple(given),
     )
     _refuse_contradictions(given, asked)
     return asked

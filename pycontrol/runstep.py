@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from pycontrol import environment, image, mounts, mpirank, srunline
 from pycontrol.errors import UserError
+from pycontrol.plaindata import dataclass
 from pycontrol.srunline import Line
 
 MOST_TASKS = 2**31 - 1

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
-from typing import Literal
 
 from pycontrol.errors import UserError
 from pycontrol.image import parse_reference
+from pycontrol.plaindata import dataclass
 
 OPTION = "--container-save"
 PLAIN, COMPRESSED, SQUASHFS = (".tar",), (".tar.gz", ".tgz"), (".sqsh", ".squashfs")
 SUFFIXES = (*PLAIN, *COMPRESSED, *SQUASHFS)
 SCHEME = "docker://"
-HUB = "docker.io"
 _FORMS = "write an absolute path or ./PATH, or REGISTRY/NAME[:TAG] to push"
 
 
@@ -22,7 +20,7 @@ _FORMS = "write an absolute path or ./PATH, or REGISTRY/NAME[:TAG] to push"
 class SaveTarget:
     """`text` is an absolute path, or a reference with its registry and tag."""
 
-    kind: Literal["archive", "squashfs", "registry"]
+    kind: str  # archive, squashfs or registry
     text: str
 
     @property
@@ -78,6 +76,7 @@ def _registry(text: str) -> SaveTarget:
         raise UserError(
             f"{OPTION}: `{text}`: a digest follows from what is saved: give a tag instead"
         )
-    if not _has_registry(reference):
-        reference = f"{HUB}/{reference}" if "/" in reference else f"{HUB}/library/{reference}"
-    return SaveTarget("registry", reference)
+    from pycontrol.origin import origin_of  # only where it is needed
+
+    origin = origin_of(reference)
+    return SaveTarget("registry", f"{origin.name}:{origin.tag}")

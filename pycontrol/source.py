@@ -16,11 +16,11 @@ import posixpath
 import stat
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from pycontrol.errors import UserError
 from pycontrol.openfile import FLAGS
+from pycontrol.plaindata import dataclass
 
 CHUNK = 1 << 20  # bytes read at a time
 LARGEST_JSON = 4 << 20  # bytes of a manifest, an index or a configuration

@@ -8,10 +8,10 @@ with those that later releases added.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pycontrol import request
 from pycontrol.errors import UserError
+from pycontrol.plaindata import dataclass
 
 # The options of this plugin (spank_plugin/options.c).
 CONTAINER_VALUES = (
@@ -40,7 +40,9 @@ _LONG_WITH_VALUE = frozenset((
     "sockets-per-node", "switches", "task-epilog", "task-prolog", "thread-spec", "threads",
     "threads-per-core", "time", "time-min", "tmp", "tres-bind", "tres-per-task", "wait", "wckey",
 ))  # fmt: skip
-LONG_OF = {"D": "chdir", "n": "ntasks", "N": "nodes", "w": "nodelist"}
+LONG_OF = {
+    "A": "account", "D": "chdir", "n": "ntasks", "N": "nodes", "p": "partition", "w": "nodelist",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

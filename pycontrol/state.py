@@ -1,22 +1,25 @@
 """What is kept of a job's containers: root-owned files under /run/socker.
 
     /run/socker/NODE/JOB/           a job that asked for a container on this node
-        groups                      the job's cgroups, one a line
+        groups, places              its cgroups, one a line; account, partition (slurmjob.py)
         containers/NAME             those the engine was asked for
-        KEY.lock                    held while a container is made or removed
-        KEY.json                    the record of a running container
+        removal                     held while its end is worked on (jobend.py)
+        progress                    of its early start (progress.py)
+        KEY.lock, KEY.json          held while a container is made or removed; its record
         KEY/passwd, KEY/group       what tasks mount over the image's own
-        roots/NAME                  the directories of the job's writable roots
+        roots/HASH                  the directory of the job's writable roots
         steps/, ended               of steps that started and ended (audit.py)
         step-ID                     what is to be done when that step ends
-        shown, KEY.steps            what its owner may see of all this (shown.py)
+        shown, KEY.steps, plan-*    what its owner may see (shown.py); for later steps (replay.py)
     /run/socker/pulls/NN.lock       held while an image is pulled or imported; 256 of them
+    /run/socker/settings/           parsed settings (tomlcache.py)
+    /run/socker/native/NODE.JOB     its steps need no container (native.py)
+    /run/socker/early/NODE.JOB      its options, then held by its early start (early.c)
     /run/socker/files/              image files that were imported (imagefile.py)
+    /run/socker/confirmed/          what registries have confirmed lately (confirmed.py)
     /run/socker/images/             what users may know of the node's images (shown.py)
 
-Prolog, steps, epilog and gc are different processes: nothing is kept in memory
-(DESIGN D8).  KEY is a hash of what the container is for: an image, a name, or
-one step.
+KEY is a hash of what the container is for: an image, a name, or a step (DESIGN D8).
 """
 
 from __future__ import annotations
@@ -26,19 +29,16 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cgroup import place
 from pycontrol import trusted
 from pycontrol.errors import NodeError
-from pycontrol.image import Image, Reference
+from pycontrol.image import Image
+from pycontrol.plaindata import asdict, dataclass
 
-POLL = 0.05  # seconds between two tries of a lock
+SOON, POLL = 0.002, 0.05  # seconds between two tries of a lock: at least, and at most
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Record:
     start_time: int  # ticks since boot: a pid alone may be another process's
     image: Image
     made_of: str = ""  # the image's name, as the step that made it gave it
+    digest: str = ""  # of the registry that it came from
 
 
 def file_name(key: str) -> str:
@@ -58,9 +59,9 @@ def file_name(key: str) -> str:
     return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:24]
 
 
-def pull_lock(root: Path, reference: Reference) -> Path:
+def pull_lock(root: Path, content: str) -> Path:
     """One of 256 locks: names are the users', their number must not grow with them."""
-    return root / "pulls" / f"{file_name(reference.text)[:2]}.lock"
+    return root / "pulls" / f"{file_name(content)[:2]}.lock"
 
 
 class JobState:
@@ -77,14 +78,15 @@ class JobState:
         account files) and read nothing else.
         """
         self.folder.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder.parent))
-        write(draft / "groups", "".join(f"{group}\n" for group in groups), mode=0o600)
-        draft.chmod(0o711)
+        draft = self.folder.parent / f".new-{os.urandom(8).hex()}"
+        draft.mkdir(mode=0o700)
         try:
+            write(draft / "groups", "".join(f"{group}\n" for group in groups), mode=0o600)
+            draft.chmod(0o711)
             draft.rename(self.folder)
-        except OSError:  # another step of the job was faster
-            shutil.rmtree(draft)
-            if not self.exists():
+        except OSError:
+            _remove_tree(draft)
+            if not self.exists():  # else another step of the job was faster
                 raise
 
     def exists(self) -> bool:
@@ -92,6 +94,11 @@ class JobState:
 
     def lock_file(self, key: str) -> Path:
         return self.folder / f"{file_name(key)}.lock"
+
+    @property
+    def removal_lock(self) -> Path:
+        """Held while the job's containers and files are removed; none of locks()."""
+        return self.folder / "removal"
 
     def locks(self) -> list[Path]:
         return sorted(self.folder.glob("*.lock"))
@@ -124,6 +131,11 @@ class JobState:
         """How many of them came to run, and were recorded."""
         return len(list(self.folder.glob("*.json")))
 
+    def image_ids(self) -> set[str]:
+        """Of the images that its containers run, or ran."""
+        records = [_load(path) for path in self.folder.glob("*.json")]
+        return {record.image.image_id for record in records if record}
+
     def save(self, key: str, record: Record) -> None:
         write(self.folder / f"{file_name(key)}.json", json.dumps(asdict(record)), mode=0o600)
 
@@ -142,16 +154,14 @@ class JobState:
         """Of a container that no other step looks for."""
         for name in (f"{file_name(key)}.json", f"{file_name(key)}.lock"):
             (self.folder / name).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / file_name(key), ignore_errors=True)
+        _remove_tree(self.folder / file_name(key))
 
-    def note_root(self, folder: Path) -> None:
-        """Before it is made: whatever happens, the epilog removes it."""
-        self._note("roots", folder.name, str(folder))
-
-    def forget_root(self, folder: Path) -> None:
-        (self.folder / "roots" / folder.name).unlink(missing_ok=True)
+    def note_roots(self, folder: Path) -> None:
+        """Before the first is made there: whatever happens, the epilog removes it."""
+        self._note("roots", file_name(str(folder)), str(folder))
 
     def roots(self) -> list[Path]:
+        """One directory, or more if the setting was changed during the job."""
         return [Path(trusted.read(path)) for path in sorted(self.folder.glob("roots/*"))]
 
     def note_step_end(self, step_id: int, own_container: str) -> None:
@@ -165,7 +175,18 @@ class JobState:
         (self.folder / f"step-{step_id}").unlink(missing_ok=True)
 
     def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove_tree(self.folder)
+
+
+def _remove_tree(folder: Path) -> None:
+    import shutil  # with it the compressors; no step has to wait for this
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def jobs(root: Path, node: str) -> list[int]:
+    """The jobs that asked for a container on this node, and have not been forgotten."""
+    return sorted(int(path.name) for path in (root / node).glob("*") if path.name.isdecimal())
 
 
 def _load(path: Path) -> Record | None:
@@ -178,45 +199,22 @@ def _load(path: Path) -> Record | None:
         )
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise NodeError(f"{path}: the record is damaged: {error}") from error
 
 
-def is_alive(record: Record) -> bool:
-    """Whether the recorded process still runs, and is that process."""
-    return place.start_time(record.pid) == record.start_time
-
-
-def check_alive(record: Record) -> None:
-    if not is_alive(record):
-        raise NodeError("the job's container has ended: start the step again")
-
-
-def open_namespace(record: Record) -> int:
-    """A descriptor of the container's mount namespace; the caller closes it.
-
-    Believed only if the process is still the recorded one after the opening.
-    """
-    try:
-        descriptor = os.open(f"/proc/{record.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise NodeError(f"the job's container has ended: {error}") from error
-    try:
-        check_alive(record)
-    except NodeError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def write(path: Path, text: str, mode: int, owner: int = -1) -> None:
+def write(path: Path, text: str | bytes, mode: int, owner: int = -1) -> None:
     """Replace a file in one step: a reader sees the old or the new one."""
-    draft = path.with_name(path.name + ".new")
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-        os.fchown(descriptor, owner, -1)  # -1: its maker's
-        file.write(text)
+    try:
+        with open(descriptor, "wb") as file:
+            os.fchown(descriptor, owner, -1)  # -1: its maker's
+            file.write(text.encode(errors="surrogateescape") if isinstance(text, str) else text)
+    except OSError as error:  # the disk is full
+        draft.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
     draft.replace(path)
 
 
@@ -228,17 +226,20 @@ def locked(path: Path, waiting: Callable[[], None], seconds: float) -> Iterator[
     the lock file's descriptor.  Raises NodeError after `seconds`.
     """
     path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-    end = time.monotonic() + seconds
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        while not _try_lock(descriptor):
-            waiting()
-            if time.monotonic() > end:
-                raise NodeError(f"{path}: the lock was not free after {seconds:.0f} s: try again")
-            time.sleep(POLL)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    began = time.monotonic()
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            while not _try_lock(descriptor):
+                waiting()
+                if (waited := time.monotonic() - began) > seconds:
+                    raise NodeError(f"{path}: the lock was not free in {seconds:.0f} s: try again")
+                time.sleep(min(max(SOON, waited / 20), POLL))
+            if os.fstat(descriptor).st_nlink:  # else its last holder has removed it
+                yield descriptor
+                return
+        finally:
+            os.close(descriptor)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -1,10 +1,12 @@
-"""Checks a step's options before anything is queued: `python -I -m pycontrol.submit`.
+"""Checks a step's options before anything is queued.
 
 Started by srun, sbatch and salloc (spank_plugin/submit_check.c), as the user.
 The words of the plugstack line are its arguments.  Options come on stdin as
 NAME=VALUE, each ended by NUL; pyxis's variables go back the same way, where the
-site lets them count.  Exit status 2: the options are
-refused, and stderr says why.  The node checks all of it again.
+site lets them count, and the digest that the image's tag stands for
+(digests.py).  Exit status 2: the options are refused, and stderr says why.  The
+node checks all of it again; of the site's rules only what holds in whatever
+partition and account the job will run is a refusal here.
 """
 
 from __future__ import annotations
@@ -13,8 +15,12 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 
-from pycontrol import request
-from pycontrol.errors import SockerError, UserError, printable
+from pycontrol import config, digests, identity, image, policy, request, ruling
+from pycontrol.config import Config
+from pycontrol.errors import NodeError, PolicyError, SockerError, UserError, printable
+from pycontrol.image import Reference
+from pycontrol.judge import Judge
+from pycontrol.rules import NOWHERE
 
 REFUSED = 2
 _PYXIS = "PYXIS_CONTAINER_"
@@ -23,6 +29,8 @@ _PYXIS_OPTIONS = (
     "image", "mounts", "workdir", "name", "save", "mount-home", "remap-root", "entrypoint",
     "entrypoint-log", "writable", "readonly", "env", "unshare",
 )  # fmt: skip
+_IMAGE = {"docker", "container-image"}  # one option by two names
+Site = tuple[Config, Judge]
 _SWITCHES = ("mount-home", "remap-root", "entrypoint", "writable")
 
 
@@ -56,8 +64,8 @@ def unless_given(added: Mapping[str, str], given: Mapping[str, str]) -> dict[str
     for name, opposite in request.SWITCHES.items():
         if taken & {name, opposite}:
             taken |= {name, opposite or name}
-    if "docker" in taken:
-        taken.add("container-image")
+    if taken & _IMAGE:
+        taken |= _IMAGE
     return {name: value for name, value in added.items() if name not in taken}
 
 
@@ -67,17 +75,35 @@ def options_of(data: bytes) -> dict[str, str]:
     return {name: value for name, _, value in (e.partition("=") for e in entries) if name}
 
 
-def check(given: Mapping[str, str], cwd: str) -> None:
-    """Raises UserError when the options cannot be right on any node."""
-    image = given.get("docker", given.get("container-image"))
-    if image != "none":
-        request.parse(tuple(given.items()), cwd)
+def check(given: Mapping[str, str], cwd: str, site: Site | None = None) -> Reference | None:
+    """The image; UserError or PolicyError when the options cannot be right on any node."""
+    if given.get("docker", given.get("container-image")) == "none":
+        return None
+    asked = request.parse(tuple(given.items()), cwd)
+    if site:
+        settings, judge = site
+        own = policy.own_mounts(asked, judge.account, settings)
+        ruling.refuse(ruling.verdicts(asked, own, (judge,), settings), surely=False)
+    return asked.image
 
 
-def _site_lets_pyxis_count(arguments: list[str]) -> bool:
-    from pycontrol import config  # only where the variables are there
+def site_here(arguments: list[str]) -> Site | None:
+    """This host's; None where they cannot be read, or are wrong: the node says so."""
+    try:
+        settings = config.load(arguments).config
+        return settings, Judge(config.load_rules(settings), identity.of_caller(), NOWHERE)
+    except NodeError:
+        return None
 
-    return config.load(arguments).config.pyxis_compat
+
+def digest(reference: Reference | None, site: Site | None) -> dict[str, str]:
+    """What goes along with the options for the image's tag, if that is not settled yet."""
+    if not reference or reference.pinned or not digests.is_open(reference):
+        return {}
+    found = digests.remembered(reference, os.environ)
+    if found is None and site and site[0].resolve_tags == "submit":
+        found = digests.resolve(reference, os.environ)
+    return {image.DIGEST_ENTRY: found} if found else {}
 
 
 def _write(options: Iterable[tuple[str, str]]) -> None:
@@ -90,21 +116,16 @@ def main() -> int:
     prefix = next((a.removeprefix("prefix=") for a in plugstack if a.startswith("prefix=")), "")
     given = options_of(sys.stdin.buffer.read())
     try:
+        site = site_here(plugstack)
         added: dict[str, str] = {}
-        if any(name.startswith(_PYXIS) for name in os.environ) and _site_lets_pyxis_count(
-            plugstack
-        ):
+        if site and site[0].pyxis_compat:
             added = unless_given(pyxis_options(os.environ), given)
         if given or added:
-            check(added | given, os.getcwd())
+            added |= digest(check(added | given, os.getcwd(), site), site)
         _write(added.items())
-    except UserError as error:
+    except (UserError, PolicyError) as error:
         print(f"socker: {printable(request.with_prefix(str(error), prefix))}", file=sys.stderr)
         return REFUSED
     except (SockerError, OSError) as error:
         print(f"socker: {printable(str(error))}", file=sys.stderr)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 
 import click
 
 from pycontrol.errors import printable
+from pycontrol.plaindata import asdict
 from pycontrol.present import PresentContainer, PresentImage
+from pycontrol.ruleshow import Entry
 
 Row = Sequence[str]
 
@@ -48,6 +49,10 @@ def image_rows(
         for i in found
     ]  # fmt: skip
     return [*rows, *((name, "-", "-", "-", "-") for name in absent)]
+
+
+def rule_rows(entries: Iterable[Entry]) -> list[Row]:
+    return [(e.image, "yes" if e.allowed else "no", e.rule, e.only or "-") for e in entries]
 
 
 def container_rows(found: Iterable[PresentContainer], now: float | None = None) -> list[Row]:

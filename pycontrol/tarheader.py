@@ -8,7 +8,7 @@ Format" and "pax Extended Header"; SCHILY.xattr is star's, read by all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pycontrol.plaindata import dataclass
 
 BLOCK = 512
 END = bytes(2 * BLOCK)

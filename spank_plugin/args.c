@@ -23,6 +23,14 @@ const char *hook_config_argument(int ac, char **av, const char *name)
 	return NULL;
 }
 
+bool native_is_checked(int ac, char **av)
+{
+	const char *native = hook_config_argument(ac, av, "native");
+
+	/* Another value is a mistake of the admin's: the check is what was meant. */
+	return native != NULL;
+}
+
 void hook_config_free(struct hook_config *config)
 {
 	free(config->library);

@@ -25,13 +25,26 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 SHIM = [
-    *("plugin.c", "options.c", "submit.c", "submit_check.c", "submit_directory.c"),
-    *("protect.c", "inside.c", "step.c", "args.c", "hook.c", "records.c", "plan.c"),
-    *("prolog.c", "launch_arrange.c", "hint.c", "job_files.c"),
-    *("join.c", "mounts.c", "targets.c", "syscalls.c", "caps.c"),
+    *("plugin.c", "options.c", "submit.c", "submit_check.c", "submit_directory.c", "digest.c"),
+    *(
+        "protect.c",
+        "inside.c",
+        "step.c",
+        "args.c",
+        "hook.c",
+        "child.c",
+        "leave.c",
+        "records.c",
+        "plan.c",
+    ),
+    *("early.c", "enter.c", "prolog.c", "launch_arrange.c", "hint.c", "job_files.c", "adopt.c"),
+    *("asked.c", "recorded.c", "replay.c", "start.c", "trace.c", "checked.c"),
+    *("join.c", "mounts.c", "paths.c", "targets.c", "syscalls.c", "caps.c", "read.c"),
 ]
+# No library and no start code: a process that is everywhere and does nothing is 12 KiB.
+BARE = ["-nostdlib", "-ffreestanding", "-fno-stack-protector", "-Wl,-z,noseparate-code"]
 STATIC = {
-    "pause": ["pause.c"],
+    "pause": [*BARE, "pause.c"],
     "launch": ["launch.c"],
     "slurm-command": ["slurm_command.c", "inside.c"],
 }
@@ -41,6 +54,8 @@ HARDENING = ["-O2", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
 # cffi hands the request to Python.  A hook that cannot even be imported sends
 # no record: its tasks see the end of the channel, and fail.
 ENTRY = """
+import gc
+gc.disable()  # until the modules are there (bridge.py)
 from _socker_bridge import ffi
 
 @ffi.def_extern(error=1)
@@ -65,10 +80,10 @@ def _compile(*argv: str | Path) -> None:
         )
 
 
-def build_plugin(output: Path) -> None:
-    """Compile and link socker.so."""
+def build_plugin(output: Path, *flags: str) -> None:
+    """Compile and link socker.so; `flags` are a test's."""
     _compile(
-        "-D_GNU_SOURCE", "-std=gnu11", "-fPIC", "-shared", *WARNINGS, *HARDENING,
+        "-D_GNU_SOURCE", "-std=gnu11", "-fPIC", "-shared", *WARNINGS, *HARDENING, *flags,
         f"-Wl,--version-script={HERE / 'exports.map'}",
         "-o", output / "socker.so", *SHIM,
     )  # fmt: skip
@@ -76,16 +91,20 @@ def build_plugin(output: Path) -> None:
 
 def build_static(output: Path) -> None:
     """Compile the static binaries that run inside containers."""
-    for name, sources in STATIC.items():
+    for name, words in STATIC.items():
         _compile(
             "-D_GNU_SOURCE", "-std=gnu11", "-static", "-s", *WARNINGS, *HARDENING,
-            "-o", output / name, *sources,
+            "-o", output / name, *words,
         )  # fmt: skip
 
 
 def contract() -> str:
-    """The declarations of bridge.h, without what cffi's C parser does not know."""
-    lines = (HERE / "bridge.h").read_text().splitlines()
+    return declarations(HERE / "bridge.h")
+
+
+def declarations(header: Path) -> str:
+    """Of a header, without what cffi's C parser does not know."""
+    lines = header.read_text().splitlines()
     return "\n".join(line for line in lines if not line.startswith("#"))
 
 

@@ -2,8 +2,8 @@
  * hint.c - tells the user, before the command starts, what it will miss.
  *
  * Ranks of MPI that cannot find each other are each a program of its own, and no
- * error says so.  The hook knows what the step lacks (pycontrol/mpi.py), but not
- * whether it matters to the command: that is looked up here, inside the container,
+ * error says so.  The hook knows what to tell (pycontrol/mpi.py), but not whether it
+ * matters to the step and its command: that is looked up here, inside the container,
  * as the user and without a capability, by the task itself.
  *
  * No parser: a program names its libraries among its dynamic strings, near its
@@ -60,19 +60,27 @@ static int open_command(const char *command, char **env)
 	return fd;
 }
 
-static const char *search(const struct plan *plan, const char *data, size_t size)
+/* Slurm sets SLURM_MPI_TYPE unless it is `none` (mpi_process_env() of Slurm). */
+static bool is_mpi(const char *type, const struct hint_entry *hint)
+{
+	return !strncmp(*type ? type : "none", hint->mpi, strlen(hint->mpi));
+}
+
+static const char *search(const struct plan *plan, const char *type, const char *data,
+			  size_t size)
 {
 	for (size_t i = 0; i < plan->hint_count; i++)
-		if (memmem(data, size, plan->hints[i].needle, strlen(plan->hints[i].needle)))
+		if (is_mpi(type, &plan->hints[i]) &&
+		    memmem(data, size, plan->hints[i].needle, strlen(plan->hints[i].needle)))
 			return plan->hints[i].text;
 	return NULL;
 }
 
-static const char *look_into(const struct plan *plan, int fd)
+static const char *look_into(const struct plan *plan, const char *type, int fd)
 {
 	char *data = fd >= 0 ? malloc(LOOK) : NULL;
 	ssize_t size = data ? read(fd, data, LOOK) : -1;
-	const char *text = size > 0 ? search(plan, data, (size_t)size) : NULL;
+	const char *text = size > 0 ? search(plan, type, data, (size_t)size) : NULL;
 
 	free(data);
 	if (fd >= 0)
@@ -87,16 +95,24 @@ static bool is_python(const char *command)
 	return !strncmp(slash ? slash + 1 : command, "python", strlen("python"));
 }
 
+/* A single task needs nobody; and mpirun has its own ways to its ranks. */
+static bool needs_mpi(char **env)
+{
+	return atoi(variable(env, "SLURM_STEP_NUM_TASKS")) > 1 &&
+	       !*variable(env, "OMPI_COMM_WORLD_RANK");
+}
+
 void hint_give(spank_t sp, const struct plan *plan, const char *command)
 {
 	char **env = step_environment(sp), **argv = step_command(sp);
-	const char *text;
+	const char *type, *text;
 
-	if (!plan->hint_count || !env || !argv)
+	if (!plan->hint_count || !env || !argv || !needs_mpi(env))
 		return;
-	text = look_into(plan, open_command(command, env));
+	type = variable(env, "SLURM_MPI_TYPE");
+	text = look_into(plan, type, open_command(command, env));
 	if (!text && argv[1] && is_python(command))
-		text = look_into(plan, open_regular(argv[1]));
+		text = look_into(plan, type, open_regular(argv[1]));
 	if (text)
 		dprintf(STDERR_FILENO, "socker: %s\n", text);
 }

@@ -1,28 +1,19 @@
 /*
- * hook.c - runs one Python hook in a child process, with a deadline.
- *
- * The child becomes root with a clean signal mask, umask and descriptor table,
- * loads socker_python.so and calls the hook.  The interpreter, its memory and
- * its faults never stay in slurmstepd (DESIGN D4).
+ * hook.c - starts a hook in a child process (child.c), and ends it.
  *
  * slurmstepd does not wait for the hook: each task does, by its own channel,
  * just before it joins.  So a step whose image is being pulled runs for Slurm,
  * and scancel, signals and time limits end it as they end any step
  * (docs/developer/decisions/0006-tasks-wait.md).
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,104 +23,6 @@
 enum {
 	END_PATIENCE = 5000,		/* milliseconds for a hook to undo */
 };
-
-/* --- the child ------------------------------------------------------------ */
-
-/* In user_init only the effective ids are the user's: the real uid is root's. */
-static int become_root(void)
-{
-	if (setresuid(0, 0, 0) || setresgid(0, 0, 0) || setgroups(0, NULL))
-		return -1;
-	umask(022);	/* slurmstepd has the user's */
-	return chdir("/");
-}
-
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static int by_number(const void *one, const void *other)
-{
-	return *(const int *)one - *(const int *)other;
-}
-
-/* Keep the channels and stderr; nothing of srun's connections. */
-static int arrange_descriptors(int *channels, size_t count, int errors)
-{
-	int null = open("/dev/null", O_RDWR);
-	unsigned next = STDERR_FILENO + 1;
-
-	if (null < 0 || dup2(errors, STDERR_FILENO) < 0 ||
-	    dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
-		return -1;
-	qsort(channels, count, sizeof(*channels), by_number);
-	for (size_t i = 0; i < count; i++) {
-		unsigned channel = (unsigned)channels[i];
-
-		if (channel > next && close_range(next, channel - 1, 0))
-			return -1;
-		next = channel + 1;
-	}
-	return close_range(next, ~0U, 0);
-}
-
-/*
- * The child is charged to the step's memory and inherits slurmstepd's immunity
- * to the OOM killer; a process that can be killed beats a hang.
- */
-static void allow_oom_kill(void)
-{
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		if (write(fd, "0", 1) != 1)
-			fprintf(stderr, "oom_score_adj: %m\n");
-		close(fd);
-	}
-}
-
-static int call_hook(const struct hook_config *config, struct step_request *request)
-{
-	int (*hook_main)(const char *, struct step_request *);
-	/* Global: Python's extension modules look for libpython's symbols. */
-	void *library = dlopen(config->library, RTLD_NOW | RTLD_GLOBAL);
-
-	if (!library) {
-		fprintf(stderr, "%s\n", dlerror());
-		return 1;
-	}
-	*(void **)&hook_main = dlsym(library, "socker_hook_main");
-	if (!hook_main) {
-		fprintf(stderr, "%s\n", dlerror());
-		return 1;
-	}
-	return hook_main(config->python, request);
-}
-
-static _Noreturn void run_child(const struct hook_config *config,
-				struct step_request *request, pid_t parent,
-				int *channels, size_t count, int errors)
-{
-	if (become_root())
-		_exit(1);
-	reset_signals();
-	/* After the change of ids, which clears it.  The hook cleans up on it. */
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM) || getppid() != parent)
-		_exit(1);
-	if (arrange_descriptors(channels, count, errors))
-		_exit(1);
-	allow_oom_kill();
-	request->channels = channels;
-	request->channel_count = (int32_t)count;
-	_exit(call_hook(config, request));
-}
 
 static void close_all(int *fds, size_t count)
 {
@@ -167,7 +60,7 @@ static int start_child(const struct hook_config *config, struct step_request *re
 	pid_t parent = getpid(), child = fork();
 
 	if (child == 0)
-		run_child(config, request, parent, channels, count, errors);
+		hook_child(config, request, parent, channels, count, errors);
 	if (child < 0)
 		return -1;
 	return (int)syscall(SYS_pidfd_open, child, 0);

@@ -39,6 +39,30 @@ bool job_step_has_end(const struct step_request *request)
 	return exists(request, name);
 }
 
+/* Beside the states of jobs, not in one: the job may never ask for a container. */
+static int native_path_of(const struct step_request *request, char *path, size_t size)
+{
+	int length = snprintf(path, size, "%s/native/%s.%u", STATE_DIRECTORY, request->node,
+			      request->job_id);
+
+	return length > 0 && (size_t)length < size ? 0 : -1;
+}
+
+bool job_may_be_native(const struct step_request *request)
+{
+	char path[512];
+
+	return native_path_of(request, path, sizeof(path)) == 0 && access(path, F_OK) == 0;
+}
+
+void job_forget_native(const struct step_request *request)
+{
+	char path[512];
+
+	if (native_path_of(request, path, sizeof(path)) == 0)
+		unlink(path);
+}
+
 /* For the audit, which the job's epilog writes: a line "step status milliseconds". */
 void job_note_end(const struct step_request *request, int status)
 {

@@ -103,14 +103,18 @@ int join_container(const struct plan *plan, const char **workdir)
 
 	if (mounts_clone_sources(plan))
 		return -1;
+	trace("task: sources of mounts");
 	if (enter_others(plan))
 		return -1;
 	root = enter_namespace(plan->namespaces[NS_MOUNT]);
 	if (root < 0)
 		return -1;
+	trace("task: entered the container");
 	rc = mount_all(plan, root);
 	close(root);
+	trace("task: mounts");
 	if (rc || caps_drop_all())
 		return -1;
+	trace("task: rights laid down");
 	return enter_workdir(plan, workdir);
 }

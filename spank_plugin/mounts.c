@@ -45,7 +45,8 @@ static int check_source(struct mount_entry *mount, int source)
 
 static int refuse_source(const struct mount_entry *mount)
 {
-	if (has(mount, 'o') && (errno == ENOENT || errno == EACCES))
+	if (has(mount, 'o') && (errno == ENOENT || errno == EACCES ||
+				(errno == ELOOP && has(mount, 'l'))))
 		return 0;
 	if (errno == EACCES)
 		return fail("mount %s: the job's user cannot read the source: "
@@ -57,13 +58,14 @@ static int refuse_source(const struct mount_entry *mount)
 }
 
 /* As a directory first: only then an automounted one gets mounted (follow_automount() in namei.c). */
-static int open_source(const char *path)
+static int open_source(const struct mount_entry *mount)
 {
-	int fd = sys_openat2(AT_FDCWD, path, O_PATH | O_DIRECTORY, RESOLVE_NO_MAGICLINKS);
+	uint64_t refused = has(mount, 'l') ? RESOLVE_NO_SYMLINKS : RESOLVE_NO_MAGICLINKS;
+	int fd = sys_openat2(AT_FDCWD, mount->source, O_PATH | O_DIRECTORY, refused);
 
 	if (fd >= 0 || errno != ENOTDIR)
 		return fd;
-	return sys_openat2(AT_FDCWD, path, O_PATH, RESOLVE_NO_MAGICLINKS);
+	return sys_openat2(AT_FDCWD, mount->source, O_PATH, refused);
 }
 
 static uint64_t attributes(const struct mount_entry *mount)
@@ -142,17 +144,19 @@ static bool hides_something(int source)
 }
 
 /* With the user's rights: whatever the user cannot reach cannot be mounted. */
-static int clone_source(struct mount_entry *mount)
+static int clone_source(const struct plan *plan, struct mount_entry *mount)
 {
 	int source, rc;
 
 	if (caps_raise(NO_CAPS))
 		return -1;
-	source = open_source(mount->source);
+	source = open_source(mount);
 	if (source < 0)
 		return refuse_source(mount);
 	if (check_source(mount, source))
 		rc = refuse_source(mount);
+	else if (has(mount, 'c') && paths_check_source(plan, mount, source))
+		rc = has(mount, 'o') ? 0 : -1;
 	else if (has(mount, 'b') && hides_something(source))
 		rc = fail("mount %s: bind: something is mounted below it: use rbind, or the "
 			  "directory that you need", mount->source);
@@ -181,10 +185,12 @@ static int clone_inside(int root, struct mount_entry *mount)
 
 int mounts_clone_sources(const struct plan *plan)
 {
+	if (paths_begin(plan))
+		return -1;
 	for (size_t i = 0; i < plan->mount_count; i++) {
 		struct mount_entry *mount = &plan->mounts[i];
 
-		if (!has(mount, 'u') && !has(mount, 'i') && clone_source(mount))
+		if (!has(mount, 'u') && !has(mount, 'i') && clone_source(plan, mount))
 			return -1;
 	}
 	return 0;
@@ -221,7 +227,7 @@ static int attach_at(struct mount_entry *mount, int target)
 	return 0;
 }
 
-static int attach(int root, struct mount_entry *mount)
+static int attach(const struct plan *plan, int root, struct mount_entry *mount)
 {
 	bool as_dir = has(mount, 'D') || (mount->is_dir && !has(mount, 'F'));
 	int target = target_find_or_make(root, mount->target, as_dir);
@@ -230,15 +236,20 @@ static int attach(int root, struct mount_entry *mount)
 	if (target < 0)
 		return fail("mount %s: the target %s cannot be made in the "
 			    "container: %m", name_of(mount), mount->target);
-	rc = attach_at(mount, target);
+	if (has(mount, 'c') && paths_check_target(plan, mount, target))
+		rc = has(mount, 'o') ? 0 : -1;
+	else
+		rc = attach_at(mount, target);
 	close(target);
 	return rc;
 }
 
-static int detach(int root, const struct mount_entry *mount)
+static int detach(const struct plan *plan, int root, const struct mount_entry *mount)
 {
-	if (target_unmount(root, mount->target) == 0)
+	if (target_unmount(root, mount->target, has(mount, 'c') ? plan : NULL) == 0)
 		return 0;
+	if (errno == ECANCELED)	/* said already, by paths.c */
+		return -1;
 	if (errno == EINVAL || errno == ENOENT)
 		return fail("umount %s: nothing is mounted there: check the path",
 			    mount->target);
@@ -258,7 +269,7 @@ static void drop_engines(int root)
 	static const char *const places[] = { "/proc", "/sys", "/dev" };
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-		while (target_unmount(root, places[i]) == 0)
+		while (target_unmount(root, places[i], NULL) == 0)
 			;
 }
 
@@ -270,8 +281,8 @@ int mounts_attach(const struct plan *plan, int root)
 	for (size_t i = 0; i < plan->mount_count; i++) {
 		struct mount_entry *mount = &plan->mounts[i];
 
-		if (has(mount, 'u') ? detach(root, mount)
-				    : mount->tree >= 0 && attach(root, mount))
+		if (has(mount, 'u') ? detach(plan, root, mount)
+				    : mount->tree >= 0 && attach(plan, root, mount))
 			return -1;
 	}
 	return 0;

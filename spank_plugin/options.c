@@ -189,8 +189,10 @@ static void receive_one(char *text)
 	char *equals = strchr(text, '=');
 
 	verbose = verbose || !strcmp(text, "verbose=1");
-	if (!strncmp(text, "directory=", strlen("directory=")))
+	if (!strncmp(text, "directory=", strlen("directory="))) {
+		free(directory);
 		directory = strdup(text);
+	}
 	for (int i = 0; equals && i < OPTION_COUNT; i++)
 		if ((size_t)(equals - text) == strlen(OPTIONS[i].name) &&
 		    !strncmp(text, OPTIONS[i].name, (size_t)(equals - text)))
@@ -216,7 +218,8 @@ bool options_receive(char **env)
 		option_forget(i);
 	rest = list;
 	while ((entry = strsep(&rest, OPTIONS_SEPARATOR)))
-		receive_one(entry);
+		if (!digest_take(entry))
+			receive_one(entry);
 	free(list);
 	return true;
 }
@@ -243,12 +246,14 @@ bool options_want_container(void)
 
 char **options_collect(void)
 {
-	char **list = options_lost ? NULL : calloc(OPTION_COUNT + 3, sizeof(*list));
+	char **list = options_lost ? NULL : calloc(OPTION_COUNT + 4, sizeof(*list));
 	size_t count = 0;
 
 	if (list && verbose && !(list[count++] = strdup("verbose=1")))
 		return NULL;
 	if (list && directory && !(list[count++] = strdup(directory)))
+		return NULL;
+	if (list && digest_entry() && !(list[count++] = strdup(digest_entry())))
 		return NULL;
 	for (int i = 0; list && i < OPTION_COUNT; i++)
 		if (option_given(i) && asprintf(&list[count++], "%s=%s",

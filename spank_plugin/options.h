@@ -65,6 +65,18 @@ bool submit_from_job(int which);
 /* submit_check.c: -1 when the parser refuses the options, and has said why. */
 int submit_check(int ac, char **av);
 
+/* checked.c: the answer of an earlier srun's check of the same; -1 when there is none */
+ssize_t checked_recall(int ac, char **av, char *answer, size_t size);
+void checked_keep(const char *answer, size_t size);
+
+/* digest.c: "digest=..." of the image's tag, beside the options */
+#define JOBS_WORD "SLURM_SOCKER_JOB"	/* what tells this job from all others */
+bool digest_take(const char *text);
+const char *digest_entry(void);
+const char *digest_known(void);	/* the same without "digest=" */
+void digest_begin(bool new_job);
+void digest_take_jobs(void);
+void digest_publish(bool new_job);
 /* submit_directory.c: around srun's own reading of its environment. */
 void submit_directory_begin(void);
 void submit_directory_end(void);

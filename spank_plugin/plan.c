@@ -2,7 +2,7 @@
  * plan.c - the plan of a step: what the hook's records say, kept in memory.
  *
  * Each task reads its own, and keeps it until its execve.  The records come from
- * our own root child; still, one that does not parse makes the plan fail.
+ * our own root child; still, one that is not as bridge.h has it makes the plan fail.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -42,11 +42,13 @@ void plan_free(struct plan *plan)
 	for (size_t i = 0; i < plan->mount_count; i++)
 		free((char *)plan->mounts[i].flags);
 	free(plan->mounts);
+	words_free(&plan->sources);
+	words_free(&plan->targets);
 	words_free(&plan->workdirs);
 	words_free(&plan->env);
 	words_free(&plan->copies);
 	for (size_t i = 0; i < plan->hint_count; i++)
-		free(plan->hints[i].needle);
+		free(plan->hints[i].mpi);
 	free(plan->hints);
 	words_free(&plan->entrypoint);
 	free(plan->launcher);
@@ -57,22 +59,37 @@ void plan_free(struct plan *plan)
 	*plan = PLAN_EMPTY;
 }
 
-/* flags NUL source NUL target; NUL-terminated behind its size bytes */
+/* Whether a record, NUL-terminated behind its size bytes, has so many fields. */
+static bool has_fields(const char *record, size_t size, size_t wanted)
+{
+	size_t ends = 1;
+
+	for (size_t i = 0; i < size; i++)
+		ends += !record[i];
+	return ends == wanted;
+}
+
+/* As paths.c compares them: "" would cover everything, "/a/" not even itself. */
+static bool is_rule(const char *path)
+{
+	return path[0] == '/' && (!path[1] || path[strlen(path) - 1] != '/');
+}
+
+/* flags NUL source NUL target */
 static int add_mount(struct plan *plan, const char *record, size_t size)
 {
-	char *flags = malloc(size + 1), *source, *target;
+	char *flags = has_fields(record, size, 3) ? malloc(size + 1) : NULL, *source, *target;
 	struct mount_entry *grown;
 
 	if (!flags)
 		return -1;
 	memcpy(flags, record, size + 1);
 	source = flags + strlen(flags) + 1;
-	target = source < flags + size ? source + strlen(source) + 1 : flags + size;
+	target = source + strlen(source) + 1;
 	grown = reallocarray(plan->mounts, plan->mount_count + 1, sizeof(*grown));
 	if (grown)
 		plan->mounts = grown;
-	if (!grown || target >= flags + size || target[0] != '/' ||
-	    (source[0] != '/' && !strchr(flags, 'u'))) {
+	if (!grown || target[0] != '/' || (source[0] != '/' && !strchr(flags, 'u'))) {
 		free(flags);
 		return -1;
 	}
@@ -113,12 +130,12 @@ static int add_namespace(struct plan *plan, const char *name, int fd)
 	return -1;
 }
 
-/* needle NUL text; NUL-terminated behind its size bytes */
+/* mpi NUL needle NUL text */
 static int add_hint(struct plan *plan, const char *record, size_t size)
 {
-	size_t needle = strlen(record);
 	struct hint_entry *grown = reallocarray(plan->hints, plan->hint_count + 1, sizeof(*grown));
-	char *copy = needle && needle < size ? malloc(size + 1) : NULL;
+	bool whole = has_fields(record, size, 3) && record[strlen(record) + 1];
+	char *copy = whole ? malloc(size + 1) : NULL, *needle;
 
 	if (grown)
 		plan->hints = grown;
@@ -127,7 +144,10 @@ static int add_hint(struct plan *plan, const char *record, size_t size)
 		return -1;
 	}
 	memcpy(copy, record, size + 1);
-	grown[plan->hint_count++] = (struct hint_entry) { copy, copy + needle + 1 };
+	needle = copy + strlen(copy) + 1;
+	grown[plan->hint_count++] = (struct hint_entry) {
+		.mpi = copy, .needle = needle, .text = needle + strlen(needle) + 1,
+	};
 	return 0;
 }
 
@@ -138,6 +158,39 @@ static int set_text(char **slot, const char *text)
 	return *slot ? 0 : -1;
 }
 
+/* A record with one field, which no NUL may cut short. */
+static int add_text(struct plan *plan, char kind, const char *text)
+{
+	const char *equals = strchr(text, '=');
+	bool named = equals && equals > text;
+
+	switch (kind) {
+	case 'V':
+		return named ? words_add(&plan->env, text) : -1;
+	case 'U':
+		return *text && !equals ? words_add(&plan->env, text) : -1;
+	case 'C':
+		return named ? words_add(&plan->copies, text) : -1;
+	case 'S':
+		return is_rule(text) ? words_add(&plan->sources, text) : -1;
+	case 'G':
+		return is_rule(text) ? words_add(&plan->targets, text) : -1;
+	case 'W':
+		return words_add(&plan->workdirs, text);
+	case 'A':
+		return words_add(&plan->entrypoint, text);
+	case 'X':
+		return set_text(&plan->launcher, text);
+	case 'F':
+		return set_text(&plan->failure, text);
+	case 'R':
+		plan->read_only_root = true;
+		return *text ? -1 : 0;
+	default:
+		return -1;
+	}
+}
+
 /* record is NUL-terminated behind its size bytes. */
 int plan_add(struct plan *plan, const char *record, size_t size, int fd)
 {
@@ -145,30 +198,13 @@ int plan_add(struct plan *plan, const char *record, size_t size, int fd)
 
 	if (size < 1 || plan->complete)
 		return -1;
-	switch (record[0]) {
-	case 'V':
-	case 'U':
-		return words_add(&plan->env, payload);
-	case 'C':
-		return strchr(payload, '=') ? words_add(&plan->copies, payload) : -1;
-	case 'W':
-		return words_add(&plan->workdirs, payload);
-	case 'A':
-		return words_add(&plan->entrypoint, payload);
-	case 'M':
+	if (record[0] == 'M')
 		return add_mount(plan, payload, size - 1);
-	case 'R':
-		plan->read_only_root = true;
-		return 0;
-	case 'N':
-		return add_namespace(plan, payload, fd);
-	case 'X':
-		return set_text(&plan->launcher, payload);
-	case 'H':
+	if (record[0] == 'H')
 		return add_hint(plan, payload, size - 1);
-	case 'F':
-		return set_text(&plan->failure, payload);
-	default:
+	if (!has_fields(payload, size - 1, 1))
 		return -1;
-	}
+	if (record[0] == 'N')
+		return add_namespace(plan, payload, fd);
+	return add_text(plan, record[0], payload);
 }

@@ -2,9 +2,11 @@
  * plugin.c - the SPANK entry points: which process does what, and nothing more.
  *
  *   every process   init                 register the options
+ *   slurmd's child  job_prolog           keep the job's options for its extern step
  *   srun and friends  init_post_opt      check them before anything is queued
  *   srun            local_user_init      keep the command off nodes without socker
- *   slurmstepd      user_init            start the Python hook
+ *   slurmstepd      user_init            start the Python hook; in the job's extern
+ *                                        step task_post_fork, if the job has options
  *   each task       task_init_privileged (root) keep capabilities for the join
  *                   task_init            (the user) wait for the hook's plan,
  *                                        join, or end the task
@@ -13,18 +15,17 @@
  *                                        the last task the step's end
  *   slurmd's child  job_epilog           run the Python hook if the job used us
  *
- * A step that asks for no container leaves each of these after one test, and
- * no Python is ever loaded (DESIGN D9).
+ * A step that asks for no container leaves each of these after one test, and no
+ * Python is ever loaded (DESIGN D9): unless the site lets the hook decide of such
+ * steps, too (native=check).
  *
  * Slurm drains a node, or runs the command on the bare node, for some failures
  * of a hook (DESIGN D5).  So nothing here ever returns failure, and a task of a
  * container step reaches its execve inside the container or ends itself, also
  * when plugstack.conf says "optional".
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "shim.h"
@@ -32,6 +33,7 @@
 SPANK_PLUGIN(socker, 1);
 
 static bool wanted;		/* the step asked for a container */
+static bool asked;		/* it did not, and the hook says whether it may do so */
 static bool can_join;		/* the task kept its capabilities */
 static struct hook hook = HOOK_NONE;
 static struct hook_config config;
@@ -49,6 +51,18 @@ int slurm_spank_init(spank_t sp, int ac, char **av)
 	if (context == S_CTX_LOCAL || context == S_CTX_ALLOCATOR)
 		submit_begin(context == S_CTX_ALLOCATOR);
 	/* A failure here would drain the node. */
+	return 0;
+}
+
+/* Never a failure: it would drain the node. */
+int slurm_spank_job_prolog(spank_t sp, int ac, char **av)
+{
+	struct step_request request;
+
+	(void)ac;
+	(void)av;
+	if (step_fill_job(sp, &request) == 0)
+		early_keep(&request);
 	return 0;
 }
 
@@ -75,7 +89,15 @@ int slurm_spank_local_user_init(spank_t sp, int ac, char **av)
 	return 0;
 }
 
-static void start_hook(spank_t sp, int ac, char **av)
+static int start(struct step_request *request, enum socker_hook kind, size_t channels)
+{
+	request->hook = kind;
+	request->plugin_args = config.args;
+	request->state_directory = STATE_DIRECTORY;
+	return hook_start(&config, request, channels, &hook);
+}
+
+static void start_hook(spank_t sp, int ac, char **av, enum socker_hook kind)
 {
 	static struct step_request request;
 
@@ -95,14 +117,27 @@ static void start_hook(spank_t sp, int ac, char **av)
 		    "plugin's may differ: `socker check` tells");
 		return;
 	}
-	request.hook = SOCKER_STEP_START;
+	if (kind == SOCKER_JOB_START)
+		request.cwd = early_directory();
+	if (kind == SOCKER_STEP_NATIVE && job_may_be_native(&request)) {
+		asked = false;
+		return;
+	}
 	request.options = options_collect();
-	request.plugin_args = config.args;
-	request.state_directory = STATE_DIRECTORY;
 	if (request.options)
-		hook_start(&config, &request, task_count, &hook);
+		start(&request, kind, task_count);
 	else
 		say("no memory for the step's options");
+}
+
+/* The first step finds the container that its job named, or waits for it. */
+static void begin_early(spank_t sp, int ac, char **av)
+{
+	struct step_request request;
+
+	if (getpid() == loaded_in && step_fill_job(sp, &request) == 0 && early_take(&request))
+		start_hook(sp, ac, av, SOCKER_JOB_START);
+	early_let_go();		/* the hook holds it now */
 }
 
 int slurm_spank_user_init(spank_t sp, int ac, char **av)
@@ -110,14 +145,21 @@ int slurm_spank_user_init(spank_t sp, int ac, char **av)
 	char **env = step_environment(sp);
 
 	/* The list is nothing for the user's programs. */
-	if (env && options_receive(env))
+	if (env && options_receive(env)) {
 		spank_unsetenv(sp, OPTIONS_VARIABLE);
+		early_hide(sp);
+	}
 	wanted = options_want_container();
+	trace_begin(wanted ? env : NULL);
 	if (wanted) {
 		if (protect_restore(sp))
 			options_show_stages();
-		start_hook(sp, ac, av);
+		start_hook(sp, ac, av, SOCKER_STEP_START);
+		return 0;
 	}
+	asked = native_is_checked(ac, av);
+	if (asked)
+		start_hook(sp, ac, av, SOCKER_STEP_NATIVE);
 	return 0;
 }
 
@@ -131,77 +173,24 @@ int slurm_spank_task_init_privileged(spank_t sp, int ac, char **av)
 	return 0;
 }
 
-static void tell_user(const char *text)
-{
-	dprintf(STDERR_FILENO, "socker: %s\n", text);
-}
-
-/*
- * The site's TaskProlog before the join, its variables over all others, as
- * natively.
- */
-static int arrange_environment(spank_t sp, struct plan *plan)
-{
-	struct words changes = { 0 };
-	char **env = step_environment(sp);
-	int rc;
-
-	if (!env)
-		return -1;
-	rc = prolog_run(env, &changes);
-	if (!rc && prolog_path())
-		rc = plan_cover(plan, prolog_path());
-	if (!rc && (step_apply_environment(sp, &plan->env) ||
-		    step_copy_variables(sp, &plan->copies) ||
-		    step_apply_environment(sp, &changes)))
-		rc = -1;
-	words_free(&changes);
-	return rc;
-}
-
-/* 0 only if this process is now inside the container, without a capability. */
-static int enter_container(spank_t sp)
-{
-	struct plan plan = PLAN_EMPTY;
-	char **argv = step_command(sp);
-	const char *command, *workdir;
-	size_t index;
-
-	if (!can_join || caps_lay_down() || hook.process < 0 || !argv ||
-	    step_task_index(sp, &index))
-		return -1;
-	hook_keep_channel(&hook, index);
-	if (hook_wait(&hook, index, config.timeout, index == 0 ? tell_user : NULL, &plan))
-		return -1;
-	command = argv[0];	/* the launcher may come in its place */
-	if (plan.namespaces[NS_MOUNT] < 0 || arrange_environment(sp, &plan) ||
-	    launch_arrange(sp, &plan))
-		return -1;
-	if (join_container(&plan, &workdir) || step_close_descriptors_on_exec(sp) ||
-	    spank_setenv(sp, "PWD", workdir, 1) != ESPANK_SUCCESS)
-		return -1;
-	if (index == 0)
-		hint_give(sp, &plan, command);
-	plan_free(&plan);
-	return 0;
-}
-
 int slurm_spank_task_init(spank_t sp, int ac, char **av)
 {
 	(void)ac;
 	(void)av;
-	if (wanted && enter_container(sp))
+	if ((wanted && (!can_join || enter_container(sp, &hook, config.timeout))) ||
+	    (asked && stay_native(sp, &hook, config.timeout)))
 		_exit(EXIT_FAILURE);
 	return 0;
 }
 
+/* Slurm calls it in the extern step, too, which has no user_init. */
 int slurm_spank_task_post_fork(spank_t sp, int ac, char **av)
 {
 	size_t index;
 
-	(void)ac;
-	(void)av;
-	if (wanted && step_task_index(sp, &index) == 0)
+	if (step_is_extern(sp))
+		begin_early(sp, ac, av);
+	if ((wanted || asked) && step_task_index(sp, &index) == 0)
 		hook_close_channel(&hook, index);
 	return 0;
 }
@@ -221,11 +210,8 @@ static void run_step_end(spank_t sp)
 	job_note_end(&request, worst_status);
 	if (!job_step_has_end(&request))
 		return;
-	request.hook = SOCKER_STEP_END;
 	request.options = options_collect();
-	request.plugin_args = config.args;
-	request.state_directory = STATE_DIRECTORY;
-	if (request.options && hook_start(&config, &request, 1, &hook) == 0)
+	if (request.options && start(&request, SOCKER_STEP_END, 1) == 0)
 		hook_wait(&hook, 0, config.timeout, tell_step, &none);
 	hook_end(&hook);
 	plan_free(&none);
@@ -238,13 +224,14 @@ int slurm_spank_task_exit(spank_t sp, int ac, char **av)
 {
 	(void)ac;
 	(void)av;
-	if (!wanted)
+	if (!(wanted || asked))
 		return 0;
 	worst_status = step_worse_status(sp, worst_status);
 	if (++tasks_ended != task_count)
 		return 0;
 	hook_end(&hook);
-	run_step_end(sp);
+	if (wanted)
+		run_step_end(sp);
 	return 0;
 }
 
@@ -253,7 +240,7 @@ int slurm_spank_exit(spank_t sp, int ac, char **av)
 	(void)sp;
 	(void)ac;
 	(void)av;
-	if (wanted)
+	if (hook.process >= 0)
 		hook_end(&hook);
 	return 0;
 }
@@ -273,12 +260,11 @@ int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
 		slurm_error("socker: epilog: Slurm does not tell about the job");
 		return 0;
 	}
+	job_forget_native(&request);
+	early_forget(&request);
 	if (!job_used_us(&request) || hook_config_parse(&config, ac, av))
 		return 0;
-	request.hook = SOCKER_JOB_EPILOG;
-	request.plugin_args = config.args;
-	request.state_directory = STATE_DIRECTORY;
-	if (hook_start(&config, &request, 1, &hook) ||
+	if (start(&request, SOCKER_JOB_EPILOG, 1) ||
 	    hook_wait(&hook, 0, config.timeout, tell_log, &none))
 		slurm_error("socker: epilog of job %u failed: containers of it "
 			    "may be left", request.job_id);

@@ -17,7 +17,7 @@
 
 enum { OUTPUT_MAX = 256 * 1024 };
 
-const char *prolog_path(void)
+static const char *prolog_path(void)
 {
 	const char *path = &slurm_conf ? slurm_conf.task_prolog : NULL;
 
@@ -34,22 +34,6 @@ static _Noreturn void run_child(const char *path, char **env, int output)
 	execve(path, argv, env);
 	(void)fail("TaskProlog %s: %m", path);
 	_exit(127);
-}
-
-static size_t read_all(int fd, char *buffer, size_t size)
-{
-	size_t got = 0;
-
-	while (got < size) {
-		ssize_t part = read(fd, buffer + got, size - got);
-
-		if (part < 0 && errno == EINTR)
-			continue;
-		if (part <= 0)
-			break;
-		got += (size_t)part;
-	}
-	return got;
 }
 
 static char *skip_spaces(char *text)
@@ -117,7 +101,7 @@ static char **with_context(char **env)
 }
 
 /* 0 when there is none, or it succeeded. */
-int prolog_run(char **env, struct words *changes)
+static int prolog_run(char **env, struct words *changes)
 {
 	const char *path = prolog_path();
 	static char output[OUTPUT_MAX + 1];
@@ -144,4 +128,27 @@ int prolog_run(char **env, struct words *changes)
 		_exit(status > 0 ? status : EXIT_FAILURE);
 	}
 	return take_output(output, changes);
+}
+
+/*
+ * The site's TaskProlog before the join, its variables over all others, as
+ * natively.
+ */
+int prolog_arrange(spank_t sp, struct plan *plan)
+{
+	struct words changes = { 0 };
+	char **env = step_environment(sp);
+	int rc;
+
+	if (!env)
+		return -1;
+	rc = prolog_run(env, &changes);
+	if (!rc && prolog_path())
+		rc = plan_cover(plan, prolog_path());
+	if (!rc && (step_apply_environment(sp, &plan->env) ||
+		    step_copy_variables(sp, &plan->copies) ||
+		    step_apply_environment(sp, &changes)))
+		rc = -1;
+	words_free(&changes);
+	return rc;
 }

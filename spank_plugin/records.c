@@ -38,30 +38,50 @@ static void tell(const struct reader *reader, const char *text)
 		reader->tell(text);
 }
 
-static void extend_deadline(struct reader *reader, const char *seconds)
+static int extend_deadline(struct reader *reader, const char *seconds)
 {
-	long long wanted = atoll(seconds);
+	long long wanted;
 
+	if (!*seconds || seconds[strspn(seconds, "0123456789")])
+		return -1;
+	wanted = strtoll(seconds, NULL, 10);
 	if (wanted > HOOK_LONGEST_TIMEOUT)
 		wanted = HOOK_LONGEST_TIMEOUT;
 	reader->deadline = now_ms() + wanted * 1000;
+	return 0;
+}
+
+/* As Python writes it, and nothing behind it: a part of it is another number. */
+static int succeed(struct reader *reader, const char *count)
+{
+	char wanted[32];
+
+	snprintf(wanted, sizeof(wanted), "%lu", reader->records);
+	if (strcmp(count, wanted))
+		return -1;
+	reader->plan->complete = true;
+	return 0;
 }
 
 static int take_record(struct reader *reader, const char *record, size_t size, int fd)
 {
 	const char *payload = record + 1;
 
+	if (fd >= 0 && record[0] != 'N')
+		return -1;
+	if (strchr("TDK", record[0]) && strlen(record) != size)
+		return -1;
 	switch (record[0]) {
 	case 'T':
 		tell(reader, payload);
 		break;
 	case 'D':
-		extend_deadline(reader, payload);
+		if (extend_deadline(reader, payload))
+			return -1;
 		break;
 	case 'K':
-		if (strtoul(payload, NULL, 10) != reader->records)
+		if (succeed(reader, payload))
 			return -1;
-		reader->plan->complete = true;
 		break;
 	default:
 		if (plan_add(reader->plan, record, size, fd))
@@ -84,7 +104,7 @@ static ssize_t receive(int channel, char *buffer, size_t size, int *fd)
 		.msg_control = &control, .msg_controllen = sizeof(control),
 	};
 	ssize_t got = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
-	struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	struct cmsghdr *header = got >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
 
 	*fd = -1;
 	if (header && header->cmsg_level == SOL_SOCKET &&
@@ -103,11 +123,15 @@ static int read_record(struct reader *reader, int channel)
 	int fd;
 	ssize_t got = receive(channel, reader->buffer, RECORD_MAX, &fd);
 
-	if (got <= 0)
-		return got < 0 && errno == EINTR ? 1 : (int)got;
-	reader->buffer[got] = '\0';
-	if (!take_record(reader, reader->buffer, (size_t)got, fd))
+	if (got < 0 && errno == EINTR)
 		return 1;
+	reader->buffer[got > 0 ? got : 0] = '\0';
+	if (got > 0 && !take_record(reader, reader->buffer, (size_t)got, fd))
+		return 1;
+	if (fd >= 0)
+		close(fd);
+	if (!got)
+		return 0;
 	tell(reader, "internal error: the set-up sent a record that cannot be read");
 	return -1;
 }

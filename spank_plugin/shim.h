@@ -53,10 +53,10 @@ struct mount_entry {
 	bool is_dir;
 };
 
-/* What to tell the user if the needle is in the command's file. */
+/* What to tell the user if the needle is in the command's file, and Slurm's MPI is this. */
 struct hint_entry {
-	char *needle;		/* start of one allocation */
-	const char *text;
+	char *mpi;		/* start of one allocation */
+	const char *needle, *text;
 };
 
 enum namespace_kind { NS_MOUNT, NS_NET, NS_IPC, NS_UTS, NS_PID, NS_KINDS };
@@ -72,6 +72,8 @@ struct plan {
 	bool read_only_root;
 	struct mount_entry *mounts;
 	size_t mount_count;
+	struct words sources;	/* rules about paths: see bridge.h, paths.c */
+	struct words targets;
 	struct words workdirs;
 	struct words env;	/* "NAME=VALUE" to set, "NAME" to remove */
 	struct words copies;	/* "NAME=OTHER" of the task's variables */
@@ -102,10 +104,26 @@ struct hook_config {
 
 /* The first one's value; NULL when there is none. */
 const char *hook_config_argument(int ac, char **av, const char *name);
+/* native=check: the site's rules may require a container. */
+bool native_is_checked(int ac, char **av);
 int hook_config_parse(struct hook_config *config, int ac, char **av);
 void hook_config_free(struct hook_config *config);
 
-/* hook.c: one Python hook in a child; records.c: what it says */
+/* child.c: that process */
+
+_Noreturn void hook_child(const struct hook_config *config, struct step_request *request,
+			  pid_t parent, int *channels, size_t count, int errors);
+
+/* read.c: how much there was, up to size */
+
+size_t read_all(int fd, char *buffer, size_t size);
+
+/* leave.c */
+
+/* This process, and those it starts, are in no cgroup of the job any more. */
+void leave_job(void);
+
+/* hook.c: one hook in a child; records.c: what it says */
 
 /* A hook that was started, and the tasks' ends of its channels. */
 struct hook {
@@ -140,6 +158,7 @@ void hook_end(struct hook *hook);
 int step_fill_step(spank_t sp, struct step_request *request);
 int step_fill_job(spank_t sp, struct step_request *request);
 int step_local_task_count(spank_t sp, size_t *count);
+bool step_is_extern(spank_t sp);
 int step_task_index(spank_t sp, size_t *index);
 char **step_environment(spank_t sp);
 char **step_command(spank_t sp);
@@ -151,21 +170,106 @@ int step_worse_status(spank_t sp, int other);
 /* In a task: the command gets stdin, stdout, stderr and what PMI has, nothing else. */
 int step_close_descriptors_on_exec(spank_t sp);
 
+/* adopt.c: NULL where the extern step has a process of Slurm's that can be joined */
+
+adopt_function *extern_adopts(void);
+
 /* job_files.c */
 
 /* Where a node keeps the state of jobs that used a container; root's alone. */
+#ifndef STATE_DIRECTORY
 #define STATE_DIRECTORY "/run/socker"
+#endif
 
 bool job_used_us(const struct step_request *request);
 bool job_step_has_end(const struct step_request *request);
 void job_note_end(const struct step_request *request, int status);
+/* The hook has said that the job's steps may do without a container. */
+bool job_may_be_native(const struct step_request *request);
+void job_forget_native(const struct step_request *request);
+
+/* early.c: from srun, sbatch or salloc by the job's prolog to its extern step */
+
+void early_publish(spank_t sp, const char *list);
+/* The list is nothing for the user's programs. */
+void early_hide(spank_t sp);
+void early_keep(const struct step_request *request);
+/* Whether the job's options ask for a container; they are this process's now. */
+bool early_take(const struct step_request *request);
+int early_held(void);	/* the descriptor whose lock says that it is at work, or -1 */
+void early_let_go(void);
+void early_wait(const struct step_request *request);	/* a step, a little, for its plan */
+const char *early_directory(void);	/* where the job's command was started */
+void early_forget(const struct step_request *request);
+
+/* asked.c, recorded.c, replay.c: later steps of a job that ask the same, without Python */
+
+/* Fills in what was asked and the file of its plan; leaves both out where none is kept. */
+void asked_describe(struct step_request *request);
+/* A short name for such a piece. */
+uint64_t hash_of(const char *data, size_t size);
+
+struct recorded {
+	char *data;
+	size_t size, next;
+};
+
+struct entry {
+	char type;
+	char *text;		/* NUL behind its size bytes */
+	size_t size;
+};
+
+/* -1 where there is none, or it is not root's alone. */
+int recorded_read(struct recorded *plan, const char *path);
+/* The next entry; false at the end, and where none can be read. */
+bool recorded_next(struct recorded *plan, struct entry *entry);
+void recorded_free(struct recorded *plan);
+/* Whether all that the plan depends on is as it was. */
+bool recorded_holds(struct recorded *plan, const struct step_request *request);
+
+/*
+ * In the hook's child, before Python.  0: the tasks have their plan.  -1: they do
+ * not, and nothing was done: Python shall decide.
+ */
+int replay(const struct step_request *request);
+
+/* start.c: what is kept of a step's start */
+
+struct start_files {
+	int log, step;		/* descriptors; -1: none */
+	const struct step_request *request;
+	long long since;	/* milliseconds, monotonic */
+};
+
+/* -1 where Python shall do it. */
+int start_open(struct start_files *files, const char *log);
+/* One more step of the container whose list is at path. */
+void start_join(const struct start_files *files, const char *path);
+/* A line of the audit, made of the template (pycontrol/replay.py). */
+void start_note(const struct start_files *files, const char *template, bool syslog);
+void start_forget(const struct start_files *files);
+void start_close(struct start_files *files);
+/* Milliseconds, monotonic. */
+long long start_clock(void);
+
+/* trace.c: SOCKER_TRACE=1 */
+
+#define TRACE_VARIABLE "SOCKER_TRACE"
+
+void trace_begin(char **env);
+bool trace_is_on(void);
+/* Another process shows this step's. */
+void trace_end(void);
+/* Milliseconds since the last stage, which ends here. */
+double trace_take(void);
+/* The stage that ends here. */
+void trace(const char *stage);
 
 /* prolog.c: the site's TaskProlog, on the node */
 
-/* Before the join; its variables and removals are added to changes. */
-int prolog_run(char **env, struct words *changes);
-/* Its path, when the site has one: nothing may run there a second time. */
-const char *prolog_path(void);
+/* Before the join: runs it, and makes the task's environment of it and the plan. */
+int prolog_arrange(spank_t sp, struct plan *plan);
 
 /* hint.c: once the task is inside */
 
@@ -175,6 +279,13 @@ void hint_give(spank_t sp, const struct plan *plan, const char *command);
 /* launch.c is a program of its own: see there */
 
 int launch_arrange(spank_t sp, struct plan *plan);
+
+/* enter.c: in a task */
+
+/* 0 only if this process is now inside the container, without a capability. */
+int enter_container(spank_t sp, struct hook *hook, int timeout);
+/* 0 only if the hook has said that this step may run on the bare node. */
+int stay_native(spank_t sp, struct hook *hook, int timeout);
 
 /* caps.c, join.c: a task enters the container */
 

@@ -48,6 +48,7 @@ int step_fill_job(spank_t sp, struct step_request *request)
 {
 	*request = (struct step_request) { .abi = SOCKER_ABI };
 	request->node = node_name();
+	request->adopt = extern_adopts();
 	if (!request->node ||
 	    spank_get_item(sp, S_JOB_ID, &request->job_id) != ESPANK_SUCCESS ||
 	    spank_get_item(sp, S_JOB_UID, &request->uid) != ESPANK_SUCCESS)
@@ -87,6 +88,15 @@ int step_local_task_count(spank_t sp, size_t *count)
 		return -1;
 	*count = tasks;
 	return 0;
+}
+
+/* The step that PrologFlags=Contain makes; it lasts as long as the job. */
+bool step_is_extern(spank_t sp)
+{
+	uint32_t step;
+
+	return spank_get_item(sp, S_JOB_STEPID, &step) == ESPANK_SUCCESS &&
+	       step == SLURM_EXTERN_CONT;
 }
 
 /* Which of the node's tasks this process is, from 0. */

@@ -8,7 +8,6 @@
  * a variable that also --export=NONE lets pass (env_array_merge_slurm(), env.c).
  */
 #include <ctype.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,6 +133,7 @@ void submit_begin(bool new_job)
 	/* A new job submitted from within a job starts without that job's options. */
 	for (int i = 0; new_job && i < OPTION_COUNT; i++)
 		unset_variables(i);
+	digest_begin(new_job);
 	for (int i = 0; i < OPTION_COUNT; i++)
 		adopt_environment(i);
 	for (int i = 0; i < OPTION_COUNT; i++) {
@@ -244,11 +244,11 @@ static char *list_options(void)
 	for (int i = 0; list && i < OPTION_COUNT; i++)
 		if (option_given(i))
 			list = append(list, OPTIONS[i].name, option_values[i].text);
-	return list;
+	return digest_known() ? append(list, "digest", digest_known()) : list;
 }
 
 /* In the environment of the step, and nothing left of an outer one's. */
-static int publish_to_step(void)
+static int publish_to_step(spank_t sp)
 {
 	static char *earlier;	/* of another component of a heterogeneous job */
 	char *list = list_options();
@@ -264,6 +264,7 @@ static int publish_to_step(void)
 	}
 	free(earlier);
 	earlier = list;
+	early_publish(sp, list);
 	unsetenv(OPTIONS_VARIABLE);
 	return *list ? setenv(OPTIONS_VARIABLE, list, 1) : 0;
 }
@@ -290,11 +291,10 @@ int submit_settle(spank_t sp, int ac, char **av, bool new_job)
 {
 	submit_directory_end();
 	drop_overruled();
-	if (make_paths_absolute() || submit_check(ac, av))
-		return -1;
-	if (publish_to_step())
+	if (make_paths_absolute() || submit_check(ac, av) || publish_to_step(sp))
 		return -1;
 	if (new_job)
 		publish_to_job(sp);
+	digest_publish(new_job);
 	return 0;
 }

@@ -41,16 +41,22 @@ static bool anything_new(void)
 	return false;
 }
 
+/* Not by -m: to find a module by its name takes runpy longer than this. */
+#define CHECK "from pycontrol import submit; sys.exit(submit.main())"
+/* Without `site`, as in python_entry.c, unless the package is in none of a venv's places. */
+#define CHECK_HERE "import sys\n" \
+	"sys.path.append('%s/lib/python%d.%d/site-packages' % " \
+	"(sys.executable.rpartition('/bin/')[0], *sys.version_info[:2]))\n" \
+	"try:\n import pycontrol\n" \
+	"except ImportError:\n import site; site.main()\n" CHECK
 /* For an srun inside a container: the interpreter's packages are elsewhere there. */
-#define CHECK_INSIDE \
-	"import sys; sys.path.insert(0, '" INSIDE_PACKAGES "'); " \
-	"from pycontrol import submit; sys.exit(submit.main())"
+#define CHECK_INSIDE "import sys; sys.path.insert(0, '" INSIDE_PACKAGES "'); " CHECK
 
 /* Arguments: those of the plugstack line, which hold settings. */
 static char **command(const char *python, int ac, char **av)
 {
-	const char *const on_node[] = { python, "-I", "-m", "pycontrol.submit" };
-	const char *const in_image[] = { INSIDE_PYTHON, "-I", "-c", CHECK_INSIDE };
+	const char *const on_node[] = { python, "-IS", "-c", CHECK_HERE };
+	const char *const in_image[] = { INSIDE_PYTHON, "-IS", "-c", CHECK_INSIDE };
 	char **words = inside_words();
 	size_t front = words ? INSIDE_WORDS : 0;
 	char **argv = calloc(front + 4 + (size_t)ac + 1, sizeof(*argv));
@@ -129,13 +135,13 @@ static ssize_t receive_answer(int channel, char *answer, size_t size)
 	return -1;
 }
 
-/* "name=value" of pyxis's variables, where the site lets them count. */
+/* "name=value" of pyxis's variables, where the site lets them count; the digest last. */
 static void take_answer(char *answer, size_t size)
 {
 	for (char *entry = answer; entry < answer + size; entry += strlen(entry) + 1) {
 		char *equals = strchr(entry, '=');
 
-		if (!equals)
+		if (!equals || digest_take(entry))
 			continue;
 		*equals = '\0';
 		for (int i = 0; i < OPTION_COUNT; i++)
@@ -158,32 +164,46 @@ static int end_check(pid_t child, bool answered)
 	return WIFEXITED(status) && WEXITSTATUS(status) == REFUSED ? -1 : 0;
 }
 
+/* Asks the parser.  -1: it refuses.  *size: of its answer, -1 without one. */
+static int ask(char **argv, char *answer, size_t most, ssize_t *size)
+{
+	int pair[2];
+	pid_t child;
+
+	*size = -1;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return 0;
+	child = start_check(argv, pair[1]);
+	close(pair[1]);
+	if (child >= 0 && send_options(pair[0]) == 0)
+		*size = receive_answer(pair[0], answer, most);
+	close(pair[0]);
+	return child < 0 ? 0 : end_check(child, *size >= 0);
+}
+
 int submit_check(int ac, char **av)
 {
 	const char *python = hook_config_argument(ac, av, "python");
 	static char answer[ANSWER_MAX];
 	char **argv = python ? command(python, ac, av) : NULL;
-	int pair[2];
-	pid_t child;
 	ssize_t size;
+	int rc = 0;
 
-	if (!argv || !anything_new() ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+	digest_take_jobs();	/* what is known need not be asked for */
+	if (!argv || !anything_new())
 		return 0;
-	child = start_check(argv, pair[1]);
-	free(argv);
-	close(pair[1]);
-	if (child < 0) {
-		close(pair[0]);
-		return 0;
+	trace_begin(environ);
+	size = checked_recall(ac, av, answer, sizeof(answer) - 1);
+	if (size < 0) {
+		rc = ask(argv, answer, sizeof(answer) - 1, &size);
+		if (rc == 0 && size >= 0)
+			checked_keep(answer, (size_t)size);
 	}
-	size = send_options(pair[0]) ? -1 : receive_answer(pair[0], answer, sizeof(answer) - 1);
-	close(pair[0]);
-	if (end_check(child, size >= 0))
-		return -1;
-	if (size > 0) {
+	free(argv);
+	trace("srun: options checked");
+	if (rc == 0 && size > 0) {
 		answer[size] = '\0';
 		take_answer(answer, (size_t)size);
 	}
-	return 0;
+	return rc;
 }

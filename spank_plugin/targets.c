@@ -100,7 +100,8 @@ static int unmount_below(int parent, const char *name)
 	return umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
-int target_unmount(int root, const char *path)
+/* rules: NULL where none hold; ECANCELED when they forbid it */
+int target_unmount(int root, const char *path, const struct plan *rules)
 {
 	char *copy = strdup(path), *slash = copy ? strrchr(copy, '/') : NULL;
 	int parent, rc, saved;
@@ -115,6 +116,8 @@ int target_unmount(int root, const char *path)
 	/* What is mounted in a directory of the node hides what is below it. */
 	if (parent >= 0 && !sys_same_mount(parent, root))
 		errno = EPERM;
+	else if (parent >= 0 && rules && paths_check_entry(rules, path, parent, slash + 1))
+		errno = ECANCELED;
 	else if (parent >= 0)
 		rc = unmount_below(parent, slash + 1);
 	saved = errno;

@@ -44,7 +44,14 @@ bool sys_same_mount(int one, int other);
 
 /* targets.c: paths inside the container; 0 or a descriptor, or -1 with errno */
 int target_find_or_make(int root, const char *path, bool is_dir);
-int target_unmount(int root, const char *path);
+int target_unmount(int root, const char *path, const struct plan *rules);
+
+/* paths.c: the site's rules about paths; each says why, but of optional mounts */
+int paths_begin(const struct plan *plan);
+int paths_check_source(const struct plan *plan, const struct mount_entry *mount, int source);
+int paths_check_target(const struct plan *plan, const struct mount_entry *mount, int target);
+int paths_check_entry(const struct plan *plan, const char *named, int parent,
+		      const char *name);
 
 /* mounts.c */
 int mounts_clone_sources(const struct plan *plan);

@@ -15,8 +15,12 @@ import time
 
 ROWS = 24
 LONGEST = 150  # seconds of a process
-# In the child, which leads a session by then: its terminal is the one on its stdin.
-_TAKE = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+# In the child, which leads a session by then: its terminal is the one on its stdin.  Tests
+# that run in the background of a shell have SIGINT ignored; who sits at a terminal has not.
+_TAKE = (
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL);"
+)
 
 
 class Terminal:

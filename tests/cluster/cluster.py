@@ -58,24 +58,28 @@ def memory_mb() -> int:
     return min(4000, total // 2 // NODES)
 
 
-def write_configuration() -> bool:
-    """Write /etc/slurm; true when it changed.  Never over a site's own."""
-    values = {
+def values(nodes: int, hostname: str, cpus: int, memory: int) -> dict[str, object]:
+    """What slurm.conf.in and cgroup.conf.in leave open."""
+    return {
         "marker": MARKER,
-        "nodes": NODES,
-        "hostname": socket.gethostname(),
+        "nodes": nodes,
+        "hostname": hostname,
         "state": STATE,
         "run": RUN,
         "logs": LOGS,
-        "last_port": 17000 + NODES,
-        "cpus": os.cpu_count(),
-        "memory": memory_mb(),
-        "plugin": cgroup_plugin(),
+        "last_port": 17000 + nodes,
+        "cpus": cpus,
+        "memory": memory,
     }
+
+
+def write_configuration() -> bool:
+    """Write /etc/slurm; true when it changed.  Never over a site's own."""
+    found = values(NODES, socket.gethostname(), os.cpu_count(), memory_mb())
     changed = False
     for name in ("slurm.conf", "cgroup.conf"):
         path = SLURM_ETC / name
-        text = (HERE / f"{name}.in").read_text().format(**values)
+        text = (HERE / f"{name}.in").read_text().format(**found, plugin=cgroup_plugin())
         if path.exists() and MARKER not in path.read_text():
             raise StageError(
                 f"{path} is not this cluster's: this machine belongs to another Slurm "
@@ -310,6 +314,7 @@ def clean() -> None:
     down()
     with stage("removing what the cluster made"):
         plugin.uninstall()
+        succeeds("umount", str(STATE / "bench"))  # where a killed `make bench` has left it
         for name in ("slurm.conf", "cgroup.conf"):
             path = SLURM_ETC / name
             if path.exists() and MARKER in path.read_text():

@@ -122,3 +122,13 @@ def remove_from_engine(reference: str) -> None:
     """Let the next job pull it again."""
     if in_engine(reference):
         run("docker", "rmi", "--force", reference)
+
+
+def remove_all_of(repository: str) -> None:
+    """Every tag and digest of a repository that the engine holds."""
+    form = "{{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}"
+    command = ["docker", "images", "--digests", "--format", form, repository]
+    listed = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    for name in listed.split():
+        if "<none>" not in name:
+            remove_from_engine(name)

@@ -48,24 +48,28 @@ def _known(package: str) -> bool:
     return result.returncode == 0
 
 
-def install_missing() -> list[str]:
-    """Install what is missing; returns the names installed now."""
-    missing = [name for name in NEEDED if not _installed(name)]
-    if not missing and shutil.which("docker"):
-        return []
+def install_missing() -> None:
+    """All that the cluster and the build need."""
+    install(NEEDED, CLIENT if not shutil.which("docker") else None)
+
+
+def install(packages: list[str], if_known: str | None = None) -> None:
+    """Install those that are missing, and one more that not every release has."""
+    missing = [name for name in packages if not _installed(name)]
+    if not missing and not if_known:
+        return
     # Daemons are started by the cluster, with its own configuration: keep the
     # packages from starting them with none.
     env = dict(os.environ, DEBIAN_FRONTEND="noninteractive", RUNLEVEL="1")
     try:
         run("apt-get", "update", env=env)
-        missing += [CLIENT] if not shutil.which("docker") and _known(CLIENT) else []
+        missing += [if_known] if if_known and _known(if_known) else []
         run("apt-get", "install", "-y", "--no-install-recommends", *missing, env=env, timeout=1800)
     except StageError as error:
         raise StageError(
             f"{error}\nThe packages come from the distribution's own mirror: check "
             "/etc/apt/sources.list and the network, then run this again."
         ) from error
-    return missing
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def install() -> bool:
     pip = [VENV / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]
     # The build's tools in the venv itself: an isolated build fetches them each time.
     run(*pip, "setuptools>=68", "cffi>=1.15")
+    STAMP.unlink(missing_ok=True)  # what fails half-way is of no sources
     remove_build_files()  # an old one may hold modules that are gone
     run(*pip, "--no-build-isolation", "--force-reinstall", "--no-deps", CHECKOUT)
     remove_build_files()

@@ -28,6 +28,7 @@ class Stub:
     def __init__(self, folder: Path):
         self.folder = folder
         self.library = folder / "scripted.so"
+        self.state = folder / "state"  # in place of /run/socker
 
     def run(
         self,
@@ -39,10 +40,13 @@ class Stub:
         tasks: int = 1,
         status: int = 0,
         python: bool = False,
+        linger: bool = False,
     ) -> str:
         """The stub's output; `options` as "name=value", `script` for the hook.
 
-        python: `args` names an interpreter, which finds pycontrol in this tree.
+        linger: the tasks run for a moment, longer than the hook
+        python: `args` names an interpreter, which finds pycontrol in this tree, and
+        settings of its own: all are the defaults.
         """
         path = self.folder / "script"
         path.write_text(script)
@@ -50,8 +54,11 @@ class Stub:
         command = [self.folder / "stub_slurm", self.folder / "socker.so", context]
         command += [f"--arg={word}" for word in words]
         command += [f"--option={option}" for option in options]
-        command += [f"--tasks={tasks}"]
+        command += [f"--tasks={tasks}", *(["--linger"] if linger else [])]
         if python:
+            settings = self.folder / "socker.toml"
+            settings.touch(mode=0o644)
+            command += [f"--arg=config={settings}"]
             command[3] = f"--arg=python={self.interpreter()}"
         result = subprocess.run(
             command,
@@ -68,10 +75,12 @@ class Stub:
         path = self.folder / "python"
         path.write_text(
             f"#!{sys.executable} -I\n"
-            f"import runpy, sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-            "module = sys.argv[sys.argv.index('-m') + 1]\n"
-            "sys.argv[:] = [module, *sys.argv[sys.argv.index('-m') + 2 :]]\n"
-            "runpy.run_module(module, run_name='__main__')\n"
+            f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+            "code = sys.argv[sys.argv.index('-c') + 1]\n"
+            "sys.argv[:] = ['-c', *sys.argv[sys.argv.index('-c') + 2 :]]\n"
+            "from pathlib import Path\nfrom pycontrol import tomlcache\n"
+            f"tomlcache.FOLDER = Path({str(self.folder / 'settings')!r})\n"
+            "exec(code)\n"
         )
         path.chmod(0o755)
         return path
@@ -80,7 +89,7 @@ class Stub:
 @pytest.fixture(scope="session")
 def stub(tmp_path_factory) -> Stub:
     folder = tmp_path_factory.mktemp("shim")
-    build.build_plugin(folder)
+    build.build_plugin(folder, f'-DSTATE_DIRECTORY="{folder / "state"}"')
     include = f"-I{build.HERE}"
     flags = ["-D_GNU_SOURCE", "-Wall", "-Wextra", include]
     for output, source, extra in (

@@ -6,6 +6,9 @@
  *   descriptor    the record 'N' with this process's own mount namespace
  *   stderr TEXT   as a traceback would come
  *   show          records that tell what the request held
+ *   log           the options and the directory, to stderr
+ *   keep          what the request asks, into the file of its plan
+ *   run COMMAND   by a shell
  *   sleep N | crash | exit N
  */
 #include <fcntl.h>
@@ -69,6 +72,16 @@ static void show(const struct step_request *request, int channel)
 	}
 }
 
+static void keep(const struct step_request *request)
+{
+	FILE *file = fopen(request->plan_file, "we");
+
+	if (file) {
+		fwrite(request->asked, request->asked_size, 1, file);
+		fclose(file);
+	}
+}
+
 int socker_hook_main(const char *script, struct step_request *request)
 {
 	FILE *file = fopen(script, "re");
@@ -90,8 +103,17 @@ int socker_hook_main(const char *script, struct step_request *request)
 				send_namespace(request->channels[i]);
 		else if (!strcmp(line, "stderr"))
 			fprintf(stderr, "%s\n", rest);
+		else if (!strcmp(line, "run") && system(rest) < 0)
+			fprintf(stderr, "%s: no shell\n", rest);
 		else if (!strcmp(line, "show"))
 			show(request, request->channels[0]);
+		else if (!strcmp(line, "log")) {
+			fprintf(stderr, "directory %s\n", request->cwd);
+			for (char **option = request->options; *option; option++)
+				fprintf(stderr, "option %s\n", *option);
+		}
+		else if (!strcmp(line, "keep"))
+			keep(request);
 		else if (!strcmp(line, "sleep"))
 			sleep((unsigned)atoi(rest));
 		else if (!strcmp(line, "crash"))

@@ -2,10 +2,11 @@
  * stub_slurm.c - stands in for slurmstepd, srun and sbatch in the shim's tests.
  *
  *   stub_slurm PLUGIN CONTEXT [--arg=PLUGSTACK_ARG ...] [--option=NAME=VALUE ...]
- *              [--tasks=N]
+ *              [--tasks=N] [--linger]
  *
  * Loads the plugin as Slurm does and walks through the callbacks of one
- * context: local (srun), allocator (sbatch), remote (slurmstepd).  In remote,
+ * context: local (srun), allocator (sbatch), remote (slurmstepd), prolog (slurmd),
+ * extern (slurmstepd of a job's extern step).  In remote,
  * a forked "task" that comes back from task_init prints RAN-ON-THE-NODE: the
  * words that must never show for a container step that failed.
  */
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,7 +27,7 @@ extern char **environ;
 static struct spank_option registered[32];
 static int registered_count;
 static spank_context_t context;
-static int task_count = 1, task_index;
+static int task_count = 1, task_index, linger, in_extern;
 
 /* --- what the plugin calls ------------------------------------------------- */
 
@@ -50,8 +52,10 @@ spank_err_t spank_get_item(spank_t sp, spank_item_t item, ...)
 	(void)sp;
 	va_start(ap, item);
 	switch (item) {
-	case S_JOB_ID:
 	case S_JOB_STEPID:
+		*va_arg(ap, uint32_t *) = in_extern ? 0xfffffffc : 42;	/* slurm.h */
+		break;
+	case S_JOB_ID:
 		*va_arg(ap, uint32_t *) = 42;
 		break;
 	case S_JOB_NODEID:
@@ -196,7 +200,23 @@ static pid_t start_task(int index)
 		printf("task hook failed\n");
 	printf("RAN-ON-THE-NODE\n");
 	fflush(stdout);
+	usleep(linger ? 300000 : 0);
 	_exit(0);
+}
+
+/* As _wait_for_any_task() of slurmstepd, which is held up by such a child. */
+static void wait_for_task(const pid_t *tasks)
+{
+	int status;
+	pid_t pid = wait3(&status, 0, NULL);
+
+	for (int i = 0; i < task_count; i++)
+		if (tasks[i] == pid) {
+			printf("task status %d\n", status);
+			return;
+		}
+	printf("a child that is no task has ended\n");
+	wait_for_task(tasks);
 }
 
 static void remote(void)
@@ -210,12 +230,8 @@ static void remote(void)
 		tasks[i] = start_task(i);
 	for (task_index = 0; task_index < task_count; task_index++)
 		call("slurm_spank_task_post_fork");
-	for (int i = 0; i < task_count; i++) {
-		int status;
-
-		waitpid(tasks[i], &status, 0);
-		printf("task status %d\n", status);
-	}
+	for (int i = 0; i < task_count; i++)
+		wait_for_task(tasks);
 	printf("exit %d\n", call("slurm_spank_exit"));
 	maps = fopen("/proc/self/maps", "r");
 	while (maps && fgets(line, sizeof(line), maps))
@@ -223,6 +239,14 @@ static void remote(void)
 			printf("libpython is mapped\n");
 	if (maps)
 		fclose(maps);
+}
+
+/* Its one process is Slurm's own; what the hook prints comes with the end. */
+static void extern_step(void)
+{
+	call("slurm_spank_task_post_fork");
+	sleep(1);
+	printf("exit %d\n", call("slurm_spank_exit"));
 }
 
 static void show_variables(void)
@@ -240,18 +264,26 @@ int main(int argc, char **argv)
 		return 9;
 	}
 	context = !strcmp(argv[2], "local") ? S_CTX_LOCAL :
-		  !strcmp(argv[2], "allocator") ? S_CTX_ALLOCATOR : S_CTX_REMOTE;
+		  !strcmp(argv[2], "allocator") ? S_CTX_ALLOCATOR :
+		  !strcmp(argv[2], "prolog") ? S_CTX_JOB_SCRIPT : S_CTX_REMOTE;
+	in_extern = !strcmp(argv[2], "extern");
 	for (int i = 3; i < argc; i++)
 		if (!strncmp(argv[i], "--arg=", 6))
 			plugin_args[plugin_arg_count++] = argv[i] + 6;
+		else if (!strcmp(argv[i], "--linger"))
+			linger = 1;
 		else if (!strncmp(argv[i], "--tasks=", 8))
 			task_count = atoi(argv[i] + 8);
 	printf("init %d\n", call("slurm_spank_init"));
 	for (int i = 3; i < argc; i++)
 		if (!strncmp(argv[i], "--option=", 9))
 			printf("option %d\n", give_option(argv[i] + 9));
+	if (context == S_CTX_JOB_SCRIPT) {
+		printf("prolog %d\n", call("slurm_spank_job_prolog"));
+		return 0;
+	}
 	if (context == S_CTX_REMOTE) {
-		remote();
+		in_extern ? extern_step() : remote();
 		return 0;
 	}
 	printf("post_opt %d\n", call("slurm_spank_init_post_opt"));

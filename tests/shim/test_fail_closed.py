@@ -17,7 +17,7 @@ FAULTS = {
     "an unknown record": ("send ?\nexit 0", "cannot be read"),
     "a mount without a target": ("send Mr\\0/src\nexit 0", "cannot be read"),
     "a relative mount": ("send Mr\\0src\\0/dst\nexit 0", "cannot be read"),
-    "a hint without a text": ("send Hlibmpi\nsend K1\nexit 0", "cannot be read"),
+    "a hint without a text": ("send Hnone\\0libmpi\nsend K1\nexit 0", "cannot be read"),
     "a copy of nothing": ("send CRANK\nsend K1\nexit 0", "cannot be read"),
     "two namespaces": ("descriptor\ndescriptor\nsend K2\nexit 0", "cannot be read"),
     "a crash": ("crash", "internal error"),
@@ -93,6 +93,23 @@ def test_a_hook_that_nobody_waits_for_is_ended(stub):
     assert time.monotonic() - started < 30
 
 
+STRANGE = "a child that is no task has ended"
+
+
+def test_slurmstepd_sees_no_child_end_but_tasks(stub):
+    """It would wait for 100 ms then (spank_plugin/child.c)."""
+    script = "descriptor\nsend W/tmp\nsend K2\nexit 0"
+    output = stub.run("remote", IMAGE, script=script, linger=True, tasks=2)
+    assert output.count("task status 0") == 2
+    assert STRANGE not in output
+
+
+def test_the_hook_is_ended_with_its_child(stub):
+    """Nothing that they started is left when the step has ended."""
+    stub.run("remote", IMAGE, script="sleep 61")
+    assert str(stub.folder) not in os.popen("ps -eo args").read()
+
+
 def test_environment_is_applied(stub):
     script = "send VA=b=c\nsend UPATH\ndescriptor\nsend W/\nsend K4\nexit 0"
     output = stub.run("remote", IMAGE, script=script, env={"PATH": "/bin"})
@@ -138,10 +155,13 @@ def test_a_variable_of_the_tasks_own_is_copied(stub):
     assert "task status 0" in output
 
 
-def hinted(stub, needle: str, path: str) -> int:
+RANKS = {"SLURM_STEP_NUM_TASKS": "3"}
+
+
+def hinted(stub, needle: str, path: str, mpi: str = "none", **env: str) -> int:
     """How often three tasks of the stub's command, `true`, give a hint."""
-    script = f"send H{needle}\\0give this\ndescriptor\nsend W/\nsend K3\nexit 0"
-    output = stub.run("remote", IMAGE, script=script, env={"PATH": path}, tasks=3)
+    script = f"send H{mpi}\\0{needle}\\0give this\ndescriptor\nsend W/\nsend K3\nexit 0"
+    output = stub.run("remote", IMAGE, script=script, env={"PATH": path, **RANKS, **env}, tasks=3)
     assert output.count("task status 0") == 3
     return output.count("socker: give this")
 
@@ -150,6 +170,25 @@ def test_a_hint_is_given_once_where_the_command_holds_the_needle(stub):
     assert hinted(stub, "libc.so.", "/nowhere:/usr/bin") == 1
     assert hinted(stub, "libmpi.so.", "/usr/bin") == 0
     assert hinted(stub, "libc.so.", "/nowhere") == 0
+
+
+@pytest.mark.parametrize(
+    ("mpi", "env", "given"),
+    [
+        ("none", {"SLURM_MPI_TYPE": "none"}, 1),
+        ("none", {"SLURM_MPI_TYPE": "pmi2"}, 0),
+        ("none", {"SLURM_MPI_TYPE": "cray_shasta"}, 0),
+        ("none", {"SLURM_STEP_NUM_TASKS": "1"}, 0),
+        ("none", {"SLURM_STEP_NUM_TASKS": "x"}, 0),
+        ("none", {"OMPI_COMM_WORLD_RANK": "0"}, 0),
+        ("pmix", {}, 0),
+        ("pmix", {"SLURM_MPI_TYPE": "pmix"}, 1),
+        ("pmix", {"SLURM_MPI_TYPE": "pmix_v4"}, 1),
+        ("pmix", {"SLURM_MPI_TYPE": "pmi2"}, 0),
+    ],
+)
+def test_a_hint_is_for_ranks_of_one_kind_of_mpi(stub, mpi, env, given):
+    assert hinted(stub, "libc.so.", "/usr/bin", mpi, **env) == given
 
 
 def test_a_command_that_is_no_file_gives_no_hint_and_no_delay(stub, tmp_path):

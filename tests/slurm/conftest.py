@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cluster"))
 
 import images
 import mpi_images
+from locked_registry import locked, login, private  # noqa: F401  fixtures
 
 from cgroup import remove as cgroup_remove
 
@@ -30,10 +32,18 @@ REGISTRY = images.REGISTRY
 BUSYBOX = f"{REGISTRY}/busybox:1"
 DEBIAN = f"{REGISTRY}/debian:bookworm"
 STATE = Path("/run/socker")
+SETTINGS = Path("/etc/socker/socker.toml")
+PLUGSTACK = Path("/etc/slurm/plugstack.conf")
 SOCKER = "/opt/socker/bin/socker"
 LOGS = Path("/var/log/socker-cluster")
-LONGEST = 150  # seconds for a command that a test has started
-CLEAN_WITHIN = 30  # seconds for a node to be clean after a job
+PATIENCE = float(os.environ.get("SOCKER_TEST_PATIENCE", "1"))  # more on an emulated machine
+LONGEST = 150 * PATIENCE  # seconds for a command that a test has started
+CLEAN_WITHIN = 30 * PATIENCE  # seconds for a node to be clean after a job
+
+
+def pytest_configure():
+    """A run that is told to end puts back what it has changed: SIGTERM as Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
@@ -97,7 +107,7 @@ class User:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=timeout,
+            timeout=timeout * PATIENCE,
             cwd=cwd or self.home,
             env=self.environment(env),
         )
@@ -141,7 +151,16 @@ def bob() -> User:
 
 def read(*argv: str) -> str:
     """The output of a command run as root."""
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60 * PATIENCE).stdout
+
+
+def slurm_release() -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", read("sinfo", "--version"))[:2]))
+
+
+def has_sleeper() -> bool:
+    """Whether an extern step has a process of Slurm's; later releases' adopt processes only."""
+    return slurm_release() < (25, 5)
 
 
 def containers() -> list[str]:
@@ -153,7 +172,9 @@ def job_cgroups() -> list[str]:
     """Slurm's cgroups of jobs, in v1's hierarchies or in v2's tree."""
     found = []
     for folder, _, _ in os.walk("/sys/fs/cgroup"):
-        if re.search(r"/slurm[^/]*/uid_\d+/job_\d+$|slurmstepd\.scope/(job_|s)\w+$", folder):
+        if re.search(
+            r"/slurm[^/]*/uid_\d+/job_\d+$|slurmstepd\.scope/(job_\d+|s[0-9A-Z]+)$", folder
+        ):
             found.append(folder)
     return [folder for folder in found if not slurms_own_race(Path(folder))]
 
@@ -185,9 +206,9 @@ def leftovers() -> list[str]:
     """Everything that a finished job must not leave, in words."""
     found = [f"container {c}" for c in containers()]
     found += [f"cgroup {path}" for path in job_cgroups()]
-    kept = ("pulls", "files", "images")  # of the node, not of a job
+    kept = ("pulls", "files", "images", "confirmed", "settings")  # of the node, not of a job
     found += [f"file {path}" for path in STATE.glob("*/*") if path.parent.name not in kept]
-    found += [f"writable root {path}" for path in Path("/var/lib/socker").glob("*/*/*")]
+    found += [f"writable root {path}" for path in Path("/var/lib/socker").glob("[!.]*/*")]
     extern = read("pgrep", "-f", "^sleep 100000000").split()  # Slurm's own, of each job
     found += [f"process {pid} of an extern step" for pid in extern]
     found += [f"process {pid}, a first process" for pid in read("pgrep", "-x", "pause").split()]
@@ -206,12 +227,48 @@ def start_clean() -> None:
 
 
 @pytest.fixture(autouse=True)
+def settings() -> Iterator[Path]:
+    """The site's settings: a test may write to the file, and the next one has the old text."""
+    before = SETTINGS.read_text()
+    yield SETTINGS
+    if SETTINGS.is_symlink() or SETTINGS.is_dir():
+        read("rm", "-rf", str(SETTINGS))
+    if not SETTINGS.exists() or SETTINGS.read_text() != before:
+        SETTINGS.write_text(before)
+    os.chown(SETTINGS, 0, 0)
+    SETTINGS.chmod(0o644)
+    SETTINGS.parent.chmod(0o755)
+
+
+@pytest.fixture
+def configure(settings):
+    """Writes what the settings' file shall say."""
+    return settings.write_text
+
+
+@pytest.fixture
+def plugstack():
+    """Gives plugstack.conf another text: change(function of the text)."""
+    before = PLUGSTACK.read_text()
+    yield lambda change: PLUGSTACK.write_text(change(before))
+    PLUGSTACK.write_text(before)
+
+
+@pytest.fixture
+def gated(wait_for):
+    """A second partition, which rules may name."""
+    read("scontrol", "create", "PartitionName=gated", "Nodes=ALL", "State=UP")
+    yield "gated"
+    wait_for(lambda: subprocess.run(["scontrol", "delete", "PartitionName=gated"]).returncode == 0)
+
+
+@pytest.fixture(autouse=True)
 def clean_nodes(request) -> Iterator[None]:
     """Fail the test that leaves something; take away what would fail the next."""
     yield
     end = time.monotonic() + CLEAN_WITHIN
     while (left := leftovers()) and time.monotonic() < end:
-        time.sleep(0.1)
+        time.sleep(0.1 * PATIENCE)
     if left:
         for path in LOGS.glob("slurmd-n?.log"):
             print(f"--- {path.name}\n", "\n".join(path.read_text().splitlines()[-40:]))
@@ -230,7 +287,7 @@ def _sweep() -> None:
     time.sleep(2)
     for group in job_cgroups():
         cgroup_remove.remove(Path(group))
-    for path in STATE.glob("n?/*"):
+    for path in [*STATE.glob("n?/*"), *Path("/var/lib/socker").glob("n?/*")]:
         read("rm", "-rf", str(path))
 
 
@@ -314,7 +371,7 @@ def wait_for():
     """wait_for(condition, seconds): polls until it is true and returns its value."""
 
     def wait(condition, seconds: float = 30):
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while True:
             value = condition()
             if value:

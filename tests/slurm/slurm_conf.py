@@ -11,7 +11,20 @@ from pathlib import Path
 CONF = Path("/etc/slurm/slurm.conf")
 
 
+LONGEST = 60  # seconds for jobs to be completed
+
+
+def _wait_for_completing_jobs() -> None:
+    """What slurmstepd tells at its job's end is lost in a reconfiguration, for a minute."""
+    end = time.monotonic() + LONGEST
+    argv = ["squeue", "--noheader", "--states=COMPLETING"]
+    while subprocess.run(argv, capture_output=True, check=True, timeout=60).stdout:
+        assert time.monotonic() < end, f"jobs are completing for {LONGEST} s"
+        time.sleep(0.1)
+
+
 def _reconfigure() -> None:
+    _wait_for_completing_jobs()
     subprocess.run(["scontrol", "reconfigure"], check=True, timeout=60)
     time.sleep(3)  # the nodes are told after the command's end
 

@@ -16,6 +16,9 @@ def test_install_and_uninstall(tmp_path):
     assert f"installed {tmp_path}/lib/socker.so" in said
     assert (tmp_path / "lib/pause").stat().st_mode & 0o777 == 0o711
     assert "#required" in plugstack.read_text()
+    unit = (tmp_path / "lib/systemd/socker-gc.service").read_text()
+    assert f"\nExecStart={SOCKER} gc\n" in unit
+    assert (tmp_path / "lib/systemd/socker-gc.timer").stat().st_mode & 0o777 == 0o644
     assert "enabled" in read(SOCKER, "install", "--enable", *where)
     enabled = plugstack.read_text()
     assert "\nrequired " in enabled
@@ -27,6 +30,46 @@ def test_install_and_uninstall(tmp_path):
     assert plugstack.read_text() == before
     assert not (tmp_path / "lib").exists()
     assert read(SOCKER, "uninstall", *where) == ""
+
+
+def test_install_writes_settings_where_there_are_none(settings, tmp_path):
+    where = [f"--directory={tmp_path}/lib", f"--plugstack={tmp_path}/plugstack.conf"]
+    settings.write_text("mount_home = false\n")
+    assert "wrote" not in read(SOCKER, "install", *where)
+    settings.unlink()
+    assert f"wrote {settings}: all settings have their defaults" in read(SOCKER, "install", *where)
+    assert settings.stat().st_mode & 0o777 == 0o644
+    lines = [" ".join(line.split()) for line in read(SOCKER, "config").splitlines()]
+    assert "mount_home = true (default)" in lines
+    read(SOCKER, "uninstall", *where)
+    assert settings.exists(), "they are the admin's"
+
+
+def findings(plugstack) -> list[str]:
+    command = [SOCKER, "check", f"--plugstack={plugstack}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return [line for line in done.stdout.splitlines() if not line.startswith("ok")]
+
+
+def test_check_looks_at_the_rules(settings, tmp_path):
+    plugstack = tmp_path / "plugstack.conf"
+    line = "required /usr/lib/socker/socker.so python=/opt/socker/bin/python3"
+    plugstack.write_text(f"{line}\n")
+    settings.write_text(
+        '[[rule]]\nusers = ["alice", "nobody-here"]\ngroups = ["labb"]\ncontainer = "required"\n'
+    )
+    found = findings(plugstack)
+    for text in (
+        "warning  rule 1: this node knows no user nobody-here: it holds for nobody of that name",
+        "warning  rule 1: this node knows no group labb: it holds for nobody of that name",
+        "error    plugstack: container is required, but native steps are not asked: add "
+        "native=check to the line",
+    ):
+        assert text in found
+    plugstack.write_text(f"{line} native=check\n")
+    assert not [text for text in findings(plugstack) if "required" in text]
+    settings.unlink()
+    assert f"error    {settings}: is missing: socker install" in findings(plugstack)
 
 
 def test_check_is_content_with_the_cluster():

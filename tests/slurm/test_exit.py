@@ -44,6 +44,9 @@ def running_job(user, wait_for, *command, options=()):
 
 def test_scancel(alice, wait_for):
     process, job = running_job(alice, wait_for, "sh", "-c", "echo ready; sleep 60")
+    # Written right after other output, slurmstepd's words wait for its acknowledgement
+    # (Nagle's algorithm), and srun may be gone before: of a native step, too.
+    time.sleep(0.5)
     alice.run("scancel", job)
     _, errors = process.communicate(timeout=30)
     assert process.returncode != 0

@@ -5,12 +5,13 @@ import shutil
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import images
 import pytest
 import spank_plugins
-from conftest import BUSYBOX, DEBIAN, read
+from conftest import BUSYBOX, DEBIAN, containers, read
 
 SHELLS = {"0", "1", "2", "3", "10"}  # 3 and 10: the shell's own, while it looks
 
@@ -159,6 +160,18 @@ def running(alice, wait_for):
     step.wait(timeout=30)
 
 
+def test_the_engines_file_systems_are_gone(alice):
+    """Tasks have the node's; what the engine mounted is not below them either."""
+    words = ("sh", "-c", "echo ready; grep -c ' /proc ' /proc/mounts; sleep 3")
+    job = alice.start("srun", "-Q", f"--docker={BUSYBOX}", *words, stdout=-1)
+    assert [job.stdout.readline() for _ in range(2)] == ["ready\n", "1\n"]
+    pid = read("docker", "inspect", "-f", "{{.State.Pid}}", containers()[0]).strip()
+    points = [line.split()[4] for line in read("cat", f"/proc/{pid}/mountinfo").splitlines()]
+    assert "/" in points
+    assert not [p for p in points if p.split("/")[1] in ("proc", "sys", "dev")]
+    job.wait(30)
+
+
 def test_another_user_has_no_way_to_a_task(bob, running):
     """Both in containers on one node, whose processes they see as natively."""
     script = (
@@ -204,7 +217,8 @@ def test_others_containers_are_never_touched(alice):
     subprocess.run(["docker", "pull", "-q", BUSYBOX], check=True, timeout=60)
     for label in ("other=1", "socker.job=987654"):
         name = f"socker-test-{label.partition('=')[0]}"
-        command = ["docker", "run", "-d", "--name", name, "--label", label, BUSYBOX, "sleep", "600"]
+        command = ["docker", "run", "-d", "--network=none", "--name", name, "--label", label]
+        command += [BUSYBOX, "sleep", "600"]
         subprocess.run(command, check=True, timeout=60, capture_output=True)
         names.append(name)
     try:
@@ -271,19 +285,24 @@ def test_hostile_words(alice, option):
     others = [] if option == "docker" else [f"--docker={BUSYBOX}".encode()]
     if option == "container-save":
         others.append(b"--container-writable")
-    for word in WORDS:
+
+    def step(word: bytes) -> subprocess.CompletedProcess:
         argv = [b"srun", b"-Q", *others, f"--{option}=".encode() + word, b"true"]
-        done = subprocess.run(
+        return subprocess.run(
             [w.encode() if isinstance(w, str) else w for w in alice.command(*argv)],
             capture_output=True, timeout=90, cwd=alice.home, env=alice.environment(),
         )  # fmt: skip
+
+    with ThreadPoolExecutor(4) as several:
+        results = list(several.map(step, WORDS))
+    for done in results:
         text = done.stderr.decode(errors="replace")
         assert "Traceback" not in text and "internal error" not in text
         if done.returncode:
             own = [line for line in text.splitlines() if line.startswith("socker: ")]
             assert own or "srun: " in text
             assert all(len(line) < 9000 for line in own)
-        assert not mark.exists()
+    assert not mark.exists()
     alice.run("sh", "-c", "rm -f -- -x '--docker=x' '%s%n%x' '*' '|touch'*")
 
 

@@ -27,31 +27,13 @@ def word(alice, image: str, *options: str):
     return alice.srun(f"--docker={image}", *options, "cat", "/word")
 
 
-def test_missing_keeps_what_the_node_has_always_asks(alice, moved_tag):
-    image = moved_tag("old")
-    assert word(alice, image).lines == ["old"]
-    read("docker", "tag", image, "kept:1")
-    moved_tag("new")
-    read("docker", "tag", "kept:1", image)
-    read("docker", "rmi", "kept:1")
-    assert word(alice, image).lines == ["old"]
-    assert word(alice, image, "--container-pull=always").lines == ["new"]
-    assert word(alice, image).lines == ["new"]
-
-
-def test_within_a_job_the_image_stays(alice, moved_tag):
-    image = moved_tag("old")
-    script = (
-        "srun -Q cat /word; rm -f go; until test -e go; do sleep 0.1; done; "
-        "srun -Q --container-pull=always cat /word"
-    )
-    command = ["salloc", "-Q", "-N1", f"--docker={image}", "sh", "-c", script]
-    job = alice.start(*command, stdout=-1)
-    assert job.stdout.readline() == "old\n"
-    moved_tag("new")
-    alice.run("touch", "go")
-    assert job.communicate()[0] == "old\n"
-    alice.run("rm", "go")
+def test_missing_and_always_run_what_the_tag_is_now(alice, moved_tag):
+    for options in ([], ["--container-pull=missing"], ["--container-pull=always"]):
+        image = moved_tag(f"for {options}")
+        assert word(alice, image, *options).lines == [f"for {options}"]
+        since = time.time()
+        assert word(alice, image, *options).lines == [f"for {options}"]
+        assert pulls(since) == 0, "the node has that digest"
 
 
 def test_always_with_two_steps_at_once_asks_once(alice, moved_tag):

@@ -1,23 +1,18 @@
 """--container-save: a container becomes a file or an image in a registry, at the step's end."""
 
-import base64
-import json
 import os
 import shutil
 import subprocess
 import tarfile
 import time
-import urllib.request
 from pathlib import Path
 
 import images
 import pytest
 from conftest import BUSYBOX, REGISTRY, read
+from locked_registry import AUTH, LOCKED, SECRET
 
 pytestmark = pytest.mark.usefixtures("no_file_images")
-SECRET = "s3cret-of-alice"
-SECRETS_HASH = "$2b$05$aaaaaaaaaaaaaaaaaaaaaulsboKqfLB4YdaCKbmhhI1MDlOFLBpQK"  # bcrypt
-LOCKED = "127.0.0.1:5055"  # a registry that wants a password
 CHANGE = "echo saved > /made; chmod 644 /made; mkdir -p /deep/er; ln -s /made /deep/er/link"
 
 
@@ -103,7 +98,7 @@ def test_docker_loads_the_archive(alice, folder):
     assert save(alice, folder / "x.tar").status == 0
     image = read("docker", "load", "-qi", str(folder / "x.tar")).split()[-1]
     try:
-        assert read("docker", "run", "--rm", image, "cat", "/made") == "saved\n"
+        assert read("docker", "run", "--rm", "--network=none", image, "cat", "/made") == "saved\n"
     finally:
         read("docker", "rmi", "-f", image)
 
@@ -217,53 +212,6 @@ def test_a_named_container_of_two_nodes(alice, folder):
 # --- pushes ---
 
 
-@pytest.fixture
-def locked(tmp_path, wait_for):
-    """A registry that asks for a password."""
-    (tmp_path / "htpasswd").write_text(f"alice:{SECRETS_HASH}\n")
-    (tmp_path / "registry.yml").write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\n"
-        f'http: {{addr: "{LOCKED}", secret: x}}\n'
-        f"auth: {{htpasswd: {{realm: r, path: {tmp_path}/htpasswd}}}}\n"
-    )
-    with open(tmp_path / "log", "w") as log:
-        command = ["/usr/bin/docker-registry", "serve", tmp_path / "registry.yml"]
-        server = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        wait_for(lambda: answers(LOCKED), 20)
-        yield LOCKED
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def answers(registry: str) -> bool:
-    try:
-        urllib.request.urlopen(f"http://{registry}/v2/", timeout=5).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
-@pytest.fixture
-def login(alice):
-    """login(text): what `docker login` leaves in alice's home directory."""
-    path = alice.home / ".docker/config.json"
-
-    def make(password: str) -> None:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        auth = base64.b64encode(f"alice:{password}".encode()).decode()
-        path.write_text(json.dumps({"auths": {LOCKED: {"auth": auth}}}))
-        path.chmod(0o600)
-        for each in (path.parent, path):
-            shutil.chown(each, "alice", "alice")
-
-    yield make
-    shutil.rmtree(path.parent, ignore_errors=True)
-
-
 def test_a_push_and_a_step_from_it(alice):
     """The node's own images are not touched: the engine has no part in a push."""
     before = read("docker", "images", "-aq")
@@ -279,26 +227,25 @@ def test_a_push_and_a_step_from_it(alice):
 
 
 def test_a_push_with_a_password(alice, locked, login):
-    login(SECRET)
-    result = save(alice, f"{locked}/a/b:1")
+    login()
+    result = save(alice, f"{LOCKED}/a/b:1")
     assert result.status == 0
-    assert f"socker: pushed {locked}/a/b:1: sha256:" in result.stderr
+    assert f"socker: pushed {LOCKED}/a/b:1: sha256:" in result.stderr
 
 
 def test_a_push_without_or_with_a_wrong_one(alice, locked, login):
-    result = save(alice, f"{locked}/a/b:1")
-    assert f"run `docker login {locked}`, no credentials were found" in result.stderr
+    result = save(alice, f"{LOCKED}/a/b:1")
+    assert f"run `docker login {LOCKED}`, no credentials were found" in result.stderr
     login("wr0ng-word")
-    result = save(alice, f"{locked}/a/b:1")
-    assert f"registry {locked} refuses: " in result.stderr
+    result = save(alice, f"{LOCKED}/a/b:1")
+    assert f"registry {LOCKED} refuses: " in result.stderr
     assert "wr0ng-word" not in result.stderr
 
 
 def test_a_password_is_in_no_log(alice, locked, login):
-    login(SECRET)
-    save(alice, f"{locked}/a/b:1")
-    encoded = base64.b64encode(f"alice:{SECRET}".encode()).decode()
+    login()
+    save(alice, f"{LOCKED}/a/b:1")
     for path in Path("/var/log/socker-cluster").glob("*.log"):
         text = path.read_text(errors="replace")
         assert SECRET not in text
-        assert encoded not in text
+        assert AUTH not in text

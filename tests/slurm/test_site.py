@@ -3,26 +3,14 @@
 from pathlib import Path
 
 import pytest
-from conftest import BUSYBOX, DEBIAN, SOCKER, read
-
-PLUGSTACK = Path("/etc/slurm/plugstack.conf")
-TOML = Path("/etc/socker/socker.toml")
+from conftest import BUSYBOX, DEBIAN, PLUGSTACK, SOCKER, read
+from conftest import SETTINGS as TOML
 
 
 @pytest.fixture
-def plugstack():
-    """Gives plugstack.conf another text: change(function of the text)."""
-    before = PLUGSTACK.read_text()
-    yield lambda change: PLUGSTACK.write_text(change(before))
-    PLUGSTACK.write_text(before)
-
-
-@pytest.fixture
-def toml():
+def toml(settings):
     """Writes the configuration file."""
-    TOML.parent.mkdir(exist_ok=True)
-    yield TOML.write_text
-    TOML.unlink(missing_ok=True)
+    return settings.write_text
 
 
 def test_a_node_without_the_plugin_never_runs_the_command(alice, plugstack, tmp_path_factory):
@@ -107,7 +95,6 @@ def test_a_job_without_an_extern_step_gets_its_container_too(alice):
 def image_list(toml):
     """A site that runs busybox and nothing else."""
     path = TOML.with_name("images")
-    TOML.parent.mkdir(exist_ok=True)
     path.write_text(f"# what users may run\n{BUSYBOX}\n")
     toml(f'image_list = "{path}"\n')
     yield
@@ -119,9 +106,9 @@ def test_a_list_of_images(alice, image_list):
     for image in (DEBIAN, f"dockerd://{DEBIAN}"):
         refused = alice.srun(f"--docker={image}", "true")
         assert refused.status == 1
-        assert f"image {DEBIAN}: it is not on this site's list" in refused.stderr
+        assert f"{DEBIAN}: no rule of this site allows it: `socker images`" in refused.stderr
     refused = alice.srun("--docker=/home/alice/x.tar", "true")
-    assert "this site runs no images of files" in refused.stderr
+    assert "image /home/alice/x.tar: no rule of this site allows it" in refused.stderr
     assert alice.srun("hostname").status == 0
     shown = alice.run(SOCKER, "images")
     assert [line.split()[0] for line in shown.lines] == ["IMAGE", BUSYBOX]

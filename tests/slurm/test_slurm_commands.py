@@ -53,7 +53,7 @@ squeue --noheader --format=%i --jobs=$SLURM_JOB_ID
 sinfo --noheader --format=%N
 scontrol show job $SLURM_JOB_ID | head -n 1
 sacct 2>&1 | head -n 1
-srun -N2 -n2 --label sh -c 'cat /etc/os-release 2>/dev/null | grep -c VERSION_CODENAME; true'
+srun -N2 -n2 --label sh -c 'cat /etc/os-release 2>/dev/null | grep -c VERSION_CODENAME; true' | sort
 later=$(sbatch --parsable --begin=now+1hour --wrap true)
 scancel $later && squeue --noheader --format=%T --jobs=$later --states=all
 salloc --quiet -n1 srun --container-image=none cat /etc/hostname

@@ -106,6 +106,27 @@ def test_mount_target_through_a_link_stays_inside(alice, make_image, tmp_path, l
         helper.wait()
 
 
+@pytest.mark.parametrize("name", ["etc", "proc", "dev", "sys", "tmp"])
+@pytest.mark.parametrize("link", ["/proc/1/root/var/cache", "../../../../var/cache", "/nowhere"])
+def test_a_directory_of_the_system_that_is_a_link(alice, make_image, name, link):
+    """It is followed inside the image or refused; the node's directory gets nothing."""
+    target = Path("/var/cache")
+    before = {path: path.lstat() for path in (target, *target.iterdir())}
+
+    def fill(root):
+        shutil.rmtree(root / name, ignore_errors=True)
+        (root / name).symlink_to(link)
+
+    image = make_image("strange", fill)
+    result = alice.srun(f"--docker={image}", "sh", "-c", "id -u; cat /proc/self/status")
+    if result.status == 0:
+        assert result.lines[0] == "1001"
+        assert "CapEff:\t0000000000000000" in result.lines
+    else:
+        assert result.stderr.startswith("socker: ")
+    assert {path: path.lstat() for path in (target, *target.iterdir())} == before
+
+
 def test_target_inside_a_mounted_directory_has_the_users_rights(alice):
     """/etc of the node, mounted: no directory may be made in it."""
     result = alice.srun(

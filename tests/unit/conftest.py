@@ -4,10 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from pycontrol import config, plugstack
+from pycontrol import config, plugstack, tomlcache
+
+READ_TEXT = config.read_text
 
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch):
-    monkeypatch.setattr(config, "DEFAULT_FILE", Path("/nonexistent/socker.toml"))
+    """As if the file were there, and empty."""
+    default = Path("/nonexistent/socker.toml")
+    monkeypatch.setattr(config, "DEFAULT_FILE", default)
+    monkeypatch.setattr(
+        config, "read_text", lambda path: "" if path == default else READ_TEXT(path)
+    )
+    monkeypatch.setattr(tomlcache, "FOLDER", Path("/proc/settings"))
     monkeypatch.setattr(plugstack, "PATH", Path("/nonexistent/plugstack.conf"))

@@ -28,6 +28,12 @@ def test_it_has_the_users_ids_alone(nobody):
     assert ids.decode() == repr(((uid,) * 3, (gid,) * 3, [gid]))
 
 
+def test_its_user_can_neither_trace_nor_read_it(nobody):
+    """What it says of a registry must be its own word: /proc gives it to root."""
+    owner = as_user.call(nobody, lambda: str(os.stat("/proc/self/environ").st_uid).encode())
+    assert owner == b"0"
+
+
 def test_what_the_user_cannot_read_is_an_error_that_names_it(nobody, tmp_path):
     path = tmp_path / "secret"
     path.write_text("x")

@@ -73,6 +73,15 @@ def test_damaged_records_do_not_stop_the_epilog(facts):
     assert "its end is lost" in log.lines[0]
 
 
+def test_a_damaged_start_is_its_steps_loss_alone(facts):
+    start(facts)
+    job, log = JobState(facts.state_root, "n1", 7), Log()
+    (job.folder / "steps" / "2").touch()
+    audit.end_job(facts, job, log)
+    assert "7.2: " in log.lines[0]
+    assert [line["event"] for line in lines(facts)] == ["start", "end"]
+
+
 @pytest.mark.parametrize(
     ("error", "event", "reason"),
     [
@@ -102,3 +111,14 @@ def test_lines_are_added(facts, tmp_path):
         audit.write(config(facts), Log(), {"n": number})
     assert [line["n"] for line in lines(facts)] == [0, 1]
     assert Path(tmp_path / "audit").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_step_whose_start_cannot_be_noted_runs(facts, monkeypatch):
+    def full(*args, **more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(audit.state, "write", full)
+    log = Log()
+    with audit.step(facts, log):
+        pass
+    assert "No space left on device: the step's end will be lost" in log.lines[-1]

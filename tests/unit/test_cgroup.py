@@ -1,11 +1,13 @@
 """Reading where a process is: real lines of v1 and v2 nodes."""
 
+import ctypes
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from cgroup import files, paths, remove
+from cgroup import files, paths, place, remove
 
 V1 = """\
 9:name=systemd:/
@@ -43,13 +45,43 @@ def test_hierarchies():
     }
 
 
+@pytest.mark.parametrize("character", ["\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_names_of_users_mount_points_make_no_line(character):
+    """The kernel escapes blanks and line feeds alone (seq_path() in fs/seq_file.c)."""
+    theirs = f"99 24 0:50 / /home/bob/{character}x{character} rw - fuse.x {character} rw\n"
+    found = paths.parse_hierarchies(theirs + MOUNTINFO + theirs)
+    assert found == paths.parse_hierarchies(MOUNTINFO)
+    [group] = paths.parse_memberships(f"0::/slurm{character}/job_1\n")
+    assert group.path == f"/slurm{character}/job_1"
+
+
+@pytest.mark.parametrize("name", [b"x\rUid:\t0", b"x\x0bUid:\t0", b"\x1cUid: 0", b"x\nUid:\t0"])
+def test_no_process_can_name_itself_roots(name):
+    ready, at_work = os.pipe()
+    child = os.fork()
+    if child == 0:
+        if os.geteuid() == 0:
+            os.setresuid(65534, 65534, 65534)
+        ctypes.CDLL(None).prctl(15, name)  # PR_SET_NAME
+        os.write(at_work, b"1")
+        signal.pause()
+    try:
+        os.read(ready, 1)
+        assert not place.is_roots(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(ready)
+        os.close(at_work)
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
         ("/slurm/uid_1/job_2/step_0/task_0", True),
         ("/slurm_n1/uid_1001/job_2", True),
         ("/system.slice/n1_slurmstepd.scope/job_2/step_0/user/task_0", True),
-        ("/system.slice/slurmstepd.scope/s029M7/step_0/slurm", True),
+        ("/system.slice/n1_slurmstepd.scope/s029M7X0FKG4R00/step_0/slurm", True),
         ("/", False),
         ("/docker/abc", False),
         ("/user.slice/slurm", False),
@@ -64,8 +96,8 @@ def test_which_groups_are_slurms(path, expected):
     [
         ("/slurm_n1/uid_1001/job_2/step_0/task_0", "/slurm_n1/uid_1001/job_2/step_extern"),
         (
-            "/system.slice/x.scope/s029M7/step_batch/slurm",
-            "/system.slice/x.scope/s029M7/step_extern",
+            "/system.slice/x.scope/s029M7X0FKG4R00/step_batch/slurm",
+            "/system.slice/x.scope/s029M7X0FKG4R00/step_extern",
         ),
         ("/slurm_n1/uid_1001/job_2", None),
         ("/", None),
@@ -73,6 +105,28 @@ def test_which_groups_are_slurms(path, expected):
 )
 def test_the_extern_step_of_a_job(path, expected):
     assert paths.extern_step(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("late", "answer", "group"),
+    [(1, 0, "step_extern"), (0, 1, "step_extern"), (0, 0, "step_0"), (0, 0, "step_extern")],
+)
+def test_a_process_is_adopted_or_not(monkeypatch, late, answer, group):
+    """Another process by now is not handed over; Slurm's word alone is not believed."""
+    asked = []
+    found = [Path(f"/sys/fs/cgroup/{SCOPE}/s029M7X0FKG4R00/{group}/user/task_0")]
+    monkeypatch.setattr(place, "slurm_groups", lambda pid: found)
+    own = os.getpid()
+
+    def adopt():
+        place.adopt(own, place.start_time(own) - late, lambda pid: asked.append(pid) or answer)
+
+    if late or answer or group != "step_extern":
+        with pytest.raises(LookupError):
+            adopt()
+    else:
+        adopt()
+    assert asked == ([] if late else [own])
 
 
 def test_write_pid(tmp_path):
@@ -95,17 +149,22 @@ def test_pids_below(tmp_path):
     assert files.pids_below(tmp_path / "gone") == []
 
 
-def test_the_jobs_group():
+@pytest.mark.parametrize(
+    "group", ["step_extern", "step_extern/task_0", "step_0/task_1", "step_batch/mine/step_2/x"]
+)
+def test_the_jobs_group(group):
     base = Path("/sys/fs/cgroup/memory/slurm_n1/uid_1/job_2")
-    assert remove.job_directory(base / "step_extern/task_0") == base
-    assert remove.job_directory(base / "step_extern") == base
+    assert remove.job_directory(base / group) == base
 
 
-def test_no_job_without_an_extern_step():
-    """Never the root directory, whatever group a user's process is in."""
-    for path in ("/sys/fs/cgroup/memory/slurm_n1/uid_1/job_2/step_0", "/", "/slurm/x"):
+def test_no_job_without_a_step():
+    """Never the root directory, whatever group a process is in."""
+    for path in ("/sys/fs/cgroup/memory/slurm_n1/uid_1/job_2", "/", "/slurm/x"):
         with pytest.raises(LookupError):
             remove.job_directory(Path(path))
+
+
+SCOPE = "system.slice/n1_slurmstepd.scope"
 
 
 @pytest.fixture
@@ -115,8 +174,9 @@ def slurm_tree(tmp_path, monkeypatch):
     return tmp_path / "slurm_n1/uid_1"
 
 
-def test_remove_takes_children_first(slurm_tree):
-    job = slurm_tree / "job_2"
+@pytest.mark.parametrize("name", ["slurm_n1/uid_1/job_2", f"{SCOPE}/job_2", f"{SCOPE}/s02HG5"])
+def test_remove_takes_children_first(slurm_tree, name):
+    job = slurm_tree.parents[1] / name
     (job / "step_0/task_0").mkdir(parents=True)
     assert remove.remove(job)
     assert not job.exists()
@@ -136,7 +196,10 @@ def test_remove_of_a_deep_tree(slurm_tree):
     assert remove.remove(deep)
 
 
-@pytest.mark.parametrize("path", ["", "slurm_n1", "user.slice/a/b", "../elsewhere/a/b"])
+@pytest.mark.parametrize(
+    "path",
+    ["", "slurm_n1", "user.slice/a/b", "../elsewhere/a/b", SCOPE, f"{SCOPE}/system"],
+)
 def test_remove_leaves_alone_what_is_no_jobs_group(slurm_tree, path):
     group = slurm_tree.parent.parent / path
     group.mkdir(parents=True, exist_ok=True)

@@ -20,9 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND = """
 import os, sys
 from pathlib import Path
-from pycontrol import config, plugstack
+from pycontrol import config, plugstack, tomlcache
 plugstack.PATH, uid = Path(sys.argv[1]), int(sys.argv[2])
-config.DEFAULT_FILE = Path("/nonexistent/socker.toml")
+read, config.DEFAULT_FILE = config.read_text, Path("/nonexistent/socker.toml")
+config.read_text = lambda path: "" if path == config.DEFAULT_FILE else read(path)
+tomlcache.FOLDER = Path("/proc/settings")
 os.getuid = os.geteuid = lambda: uid
 sys.argv[:3] = ["socker"]
 from pycontrol import cli

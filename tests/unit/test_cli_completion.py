@@ -20,8 +20,10 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 sys.argv[0] = "socker"
 from pathlib import Path
-from pycontrol import authorised, cli, config, plugstack
-config.DEFAULT_FILE = plugstack.PATH = Path("/nonexistent/file")
+from pycontrol import authorised, cli, config, plugstack, tomlcache
+plugstack.PATH = Path("/nonexistent/file")
+config.read_text = lambda path: ""
+tomlcache.FOLDER = Path("/proc/settings")
 authorised.names = lambda settings: {LIST!r}
 cli.main()
 """

@@ -135,7 +135,8 @@ def test_interrupted(how):
         "heard = [];"
         "signal.signal(signal.SIGINT, lambda *words: heard.append(1));"
         "print('srun: started');"
-        "[time.sleep(0.1) for _ in range(8)];"
+        "[time.sleep(0.1) for _ in range(200) if not heard];"
+        "time.sleep(0.5);"  # for a second time, which must not come
         "sys.exit(10 + len(heard))"
     )
     screen = drawn(source, "n1")

@@ -299,7 +299,7 @@ def test_run_command(executed):
         (["run", "A", "b"], "socker: run: `A` is not an image name: "),
         (["pull"], "socker: pull: Missing argument 'IMAGE': see `socker pull -h`\n"),
         (["pull", "a"], "socker: pull: no allocation: "),
-        (["images", "x"], "socker: images: Got unexpected extra argument"),
+        (["images", "x"], "socker: images: No such command 'x'"),
         (["ps", "--all"], "socker: ps: No such option"),
         (["explain"], "socker: explain: no option: "),
         (["explain", "--docker=A", "b"], "socker: --docker: `A` is not an image name: "),

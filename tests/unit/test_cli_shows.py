@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from pycontrol import authorised, cli, cli_shows, engine, present, shown, state, tables
 from pycontrol.config import Config
 from pycontrol.errors import NodeError
-from pycontrol.image import Image, digest_of
+from pycontrol.image import Image
+from pycontrol.origin import digest_of
 from pycontrol.state import JobState, Record
 
 IMAGES = [
@@ -31,6 +32,7 @@ CONTAINERS = [
 ]  # fmt: skip
 SQUEUE = {"--format=%i %A": "7 7\n8 8\n", "--format=%i": "7.0\n7.5\n7.extern\n8.batch\n"}
 DIGEST = "sha256:" + "d" * 64
+D1, D2 = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 
 
 def columns(text):
@@ -50,10 +52,10 @@ def test_images():
 
 @pytest.mark.parametrize(
     ("name", "digest"),
-    [("r:5/x:1", "1"), ("x:1", "2"), ("docker.io/library/x", "2"), ("r:5/y:1", ""), ("-", "")],
+    [("r:5/x:1", D1), ("x:1", D2), ("docker.io/library/x", D2), ("r:5/y:1", ""), ("-", "")],
 )
 def test_the_digest_is_that_of_the_images_own_registry(name, digest):
-    assert digest_of(name, ["r:5/x@1", "x@2"]) == digest
+    assert digest_of(name, [f"r:5/x@{D1}", f"x@{D2}", "odd@1", "<none>@<none>"]) == digest
 
 
 def test_containers(tmp_path):

@@ -1,6 +1,11 @@
 """Which variable wins: the table in environment.py and docs/user/options.md."""
 
+import pytest
+
 from pycontrol import environment
+from pycontrol.environment import Wishes
+from pycontrol.errors import UserError
+from pycontrol.reads import Environment
 
 ACCOUNT = {"HOME": "/home/u", "USER": "u"}
 
@@ -53,8 +58,19 @@ def test_odd_entries_of_an_image():
     assert "" not in changed
 
 
-def test_nothing_is_sent_that_does_not_change():
-    job = {"A": "1", "PATH": environment.DEFAULT_PATH, **ACCOUNT}
+def test_the_changes_are_the_same_for_most_jobs():
+    """So that a plan can be made before the job's first step (replay.py)."""
+    job = Environment([("A", "1"), ("PATH", "/bin"), ("LD_PRELOAD", "/x.so")])
     changes = environment.merge(job, ["A=1"], ACCOUNT)
-    assert changes.set == {}
-    assert changes.remove == ()
+    assert changes == environment.merge({}, ["A=1"], ACCOUNT)
+    assert (job.looked_up, job.all_read) == ({}, False)
+    environment.merge(job, ["A=1"], ACCOUNT, Wishes(keep=("B",)))
+    assert job.looked_up == {"B": None}
+
+
+def test_the_images_digest_is_nobodys_to_say():
+    name = environment.DIGEST
+    changes = environment.merge({name: "outer"}, [f"{name}=image"], {}, Wishes(keep=(name,)))
+    assert name not in changes.set
+    with pytest.raises(UserError, match="is socker's own and cannot be set"):
+        environment.parse_option(f"{name}=mine")

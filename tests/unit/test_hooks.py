@@ -39,3 +39,13 @@ def test_a_step_that_finds_its_container_does_not_import_the_sdk():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+def test_a_hook_does_not_import_what_few_need():
+    """It was most of its start (docs/developer/performance.md): each where it is used."""
+    rare = ["ctypes", "dataclasses", "difflib", "http.client", "inspect", "ssl", "subprocess"]
+    rare += ["tempfile", "tomllib"]
+    program = "import sys, pycontrol.hooks, pycontrol.container; print(*sys.modules)"
+    command = [sys.executable, "-S", "-c", program]  # -S: no packages of the tests'
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [name for name in rare if name in done.stdout.split()] == []

@@ -1,5 +1,7 @@
 """The account files that tasks see."""
 
+import pytest
+
 from pycontrol import identity
 from pycontrol.identity import Account
 
@@ -17,7 +19,43 @@ def test_the_user_comes_first_and_the_image_follows():
 def test_namesakes_and_the_same_uid_are_replaced():
     image = "alice:x:5:5::/:\nuser:x:1001:1001::/:\nroot:x:0:0::/:\n\nbroken line\n"
     text = identity.passwd_file(ALICE, "/bin/sh", image)
-    assert [line.split(":")[0] for line in text.splitlines()] == ["alice", "root", "broken line"]
+    assert [line.split(":")[0] for line in text.splitlines()] == ["alice", "root"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "+::::::", "+alice::0:0:::", "-bob::::::", "eve:x:0:0::/", "eve:x:0:0::/:/bin/sh:",
+        " alice:x:0:0::/:/bin/sh", "eve:x:+0:0::/:", "eve:x:-1:0::/:", "eve:x:0x0:0::/:",
+        ":x:0:0::/:", "eve:x::0::/:",
+        "eve:x:1:\u0661::/:", "eve:x:99999999999:0::/:", "eve:x:1:1:\0::/:", "eve:x:1:1:\x0b:/:",
+        "#eve:x:1:1::/:", "eve:x:01001:1::/:", "eve:x:0001001:1::/:", "alice:x:0:0::/:",
+    ],
+)  # fmt: skip
+def test_what_is_no_entry_or_the_users_own_is_left_out(line):
+    """C libraries differ on these, or skip blanks and zeros in front."""
+    for end in ("", "\n", "\r\n"):
+        text = identity.passwd_file(ALICE, "/bin/sh", f"bin:x:2:2::/:\n{line}{end}")
+        assert [line.split(":")[0] for line in text.splitlines()] == ["alice", "bin"]
+
+
+def test_what_looks_like_a_line_break_is_none():
+    text = identity.passwd_file(ALICE, "/bin/sh", "a:x:1:1:x\x85eve:x:0:0:/\u2028:/:/bin/sh\n")
+    assert text.count("\n") == 1, "an entry of nine fields is none"
+
+
+def test_the_nodes_database_adds_no_field_and_no_line():
+    strange = Account("al:ice", 7, 8, "a\nroot:x:0:0::/:", "/h\0", ((8, "g\n:"),))
+    assert (
+        identity.passwd_file(strange, "/bin/sh", "")
+        == "al?ice:x:7:8:a?root?x?0?0??/?:/h?:/bin/sh\n"
+    )
+    assert identity.group_file(strange, "") == "g??:x:8:al?ice\n"
+
+
+def test_accounts_that_must_be_there_are_not_the_user():
+    own = ["slurm", "x", "1001", "1", "", "/", "/usr/sbin/nologin"]
+    assert len(identity.passwd_file(ALICE, "/bin/sh", "", [own]).splitlines()) == 1
 
 
 def test_groups_of_the_job_win_by_name_and_by_gid():

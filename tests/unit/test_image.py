@@ -3,7 +3,8 @@
 import pytest
 
 from pycontrol.errors import UserError
-from pycontrol.image import parse_reference, split_tag
+from pycontrol.image import is_digest, parse_reference
+from pycontrol.origin import Origin, origin_of
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -56,6 +57,25 @@ def test_capital_letters_get_a_hint():
         parse_reference("Busybox")
 
 
-def test_split_for_the_sdk():
-    assert split_tag("r:5000/a:1") == ("r:5000/a", ":", "1")
-    assert split_tag(f"r:5000/a@{DIGEST}") == ("r:5000/a", "@", DIGEST)
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("busybox:1", Origin("docker.io", "library/busybox", "1")),
+        ("a/b:1", Origin("docker.io", "a/b", "1")),
+        ("index.docker.io/busybox:1", Origin("docker.io", "library/busybox", "1")),
+        ("r:5000/a:1", Origin("r:5000", "a", "1")),
+        (f"r.org/a/b@{DIGEST}", Origin("r.org", "a/b", "", DIGEST)),
+        (f"r.org/a:1@{DIGEST}", Origin("r.org", "a", "1", DIGEST)),
+    ],
+)
+def test_where_an_image_comes_from(text, origin):
+    assert origin_of(text) == origin
+
+
+def test_an_image_by_its_content():
+    assert origin_of("busybox:1").at(DIGEST) == f"docker.io/library/busybox@{DIGEST}"
+
+
+@pytest.mark.parametrize("text", ["", "sha256:", DIGEST[:-1], DIGEST + "a", DIGEST + "\n", "x"])
+def test_no_digest(text):
+    assert not is_digest(text)

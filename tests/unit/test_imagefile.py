@@ -42,6 +42,17 @@ def test_a_path_through_a_file(tmp_path):
         reader.look(str(tmp_path / "x/y"))
 
 
+@pytest.mark.parametrize("root", ["/proc/self/root", "/proc/thread-self/root", "/proc/self/cwd"])
+def test_a_path_into_another_namespace(tmp_path, root):
+    """There a user may have mounted anything at the path that the rules allow."""
+    path = tmp_path / "x"
+    path.touch()
+    found = json.loads(reader.look(str(path)))
+    assert found[1] == str(path)
+    with pytest.raises(UserError, match=r"^image /proc/.*: Too many levels of symbolic links"):
+        reader.look(f"{root}{path}")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_what_cannot_be_read(tmp_path):
     (tmp_path / "x").touch(mode=0)
@@ -55,7 +66,8 @@ def test_what_cannot_be_read(tmp_path):
 def test_the_form_is_told_by_content(tmp_path, content, form):
     path = tmp_path / "x.tar.sqsh"
     path.write_bytes(content)
-    assert json.loads(reader.look(str(path)))["form"] == form
+    found, real = json.loads(reader.look(str(path)))
+    assert (found["form"], real) == (form, str(path.resolve()))
 
 
 def test_a_layout_is_known_by_its_index(tmp_path):
@@ -63,14 +75,14 @@ def test_a_layout_is_known_by_its_index(tmp_path):
     with pytest.raises(UserError, match=r"a directory without index.json"):
         reader.look(str(tmp_path))
     (tmp_path / "index.json").write_text("{}")
-    seen = json.loads(reader.look(str(tmp_path)))
+    seen, _ = json.loads(reader.look(str(tmp_path)))
     assert (seen["form"], seen["size"]) == (openfile.LAYOUT, 2)
 
 
 def test_a_changed_file_is_not_read_on(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"hsqs1")
-    file = openfile.Identity(**json.loads(reader.look(str(path))))
+    file = openfile.Identity(**json.loads(reader.look(str(path)))[0])
     path.write_bytes(b"hsqs22")
     with pytest.raises(UserError, match="changed while it was read"):
         reader.copy(str(path), file, None)
@@ -213,7 +225,8 @@ LAYER = image_files.tar({"a": b"1"})
 
 
 def provide(path, account, engine, root) -> Image:
-    return imagefile.provide(str(path), account, engine, Config(), Patient(), root / "state")
+    importer = imagefile.Importer(str(path), account, engine, Config(), Patient(), root / "state")
+    return importer.provide()
 
 
 @as_root

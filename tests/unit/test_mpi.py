@@ -9,6 +9,10 @@ from pycontrol.bridge import StepFacts
 from pycontrol.config import Config
 from pycontrol.errors import UserError
 from pycontrol.identity import Account
+from pycontrol.judge import Judge
+from pycontrol.mounts import Mount
+from pycontrol.rulefile import parse_rules
+from pycontrol.rules import NOWHERE, Rules
 from pycontrol.runstep import Place
 
 ALICE = Account("alice", 1001, 100, "", "/home/alice", ((100, "users"),))
@@ -90,8 +94,9 @@ def mounted(*directories, **options):
     named = tuple((name.replace("_", "-"), value) for name, value in options.items())
     asked = request.parse((("docker", "a"), *named), "/home/alice")
     spec = policy.decide(
-        asked, ALICE, Config(), cwd="/home/alice", step_id=0, argv=("true",), of_pmix=directories
-    )
+        asked, ALICE, Config(), cwd="/home/alice", step_id=0, argv=("true",),
+        of_pmix=tuple(Mount(path, path, optional=True) for path in directories),
+    )  # fmt: skip
     return [mount for mount in spec.mounts if mount.target in directories]
 
 
@@ -108,41 +113,38 @@ def test_a_private_tmp_gets_the_directories_that_it_hides():
 
 
 def test_the_whole_node_is_never_one_of_them():
-    assert mounted("/") == []
+    assert mpi.shown(facts({"PMIX_SERVER_TMPDIR": "/"})) == ()
 
 
-# --- hints --------------------------------------------------------------------------
+def test_the_ranks_directory_is_no_users_link(mpi_conf, tmp_path):
+    """It is in a directory of the site that may be a link, and that all may write to."""
+    (tmp_path / "local").mkdir()
+    (tmp_path / "fast").symlink_to("local")
+    name = "spmix_appdir_1001_7.0"
+    (tmp_path / "local" / name).symlink_to("/secret")
+    mount = mpi.shown(facts(pmix_server=SPOOL, tmp_fs=str(tmp_path / "fast")))[1]
+    assert mount.source == str(tmp_path.resolve() / "local" / name)
+    assert mount.target == str(tmp_path / "fast" / name)
+    assert (mount.flags, mount.checked) == ("ol", False)
 
 
-def hints(**env):
-    return dict(mpi.hints({"SLURM_STEP_NUM_TASKS": "4", **env}))
-
-
-def test_tasks_without_pmi():
-    found = hints()
-    assert set(found) == {"libmpi.so.", "libmpich.so.", "import mpi4py", "from mpi4py"}
-    assert "its 4 tasks" in found["libmpi.so."]
-    assert "--mpi=pmix" in found["libmpi.so."]
-    assert hints(SLURM_MPI_TYPE="none") == found
-
-
-def test_pmix_and_a_library_that_does_not_know_it():
-    assert set(hints(SLURM_MPI_TYPE="pmix_v4")) == {"libmpich.so."}
-    assert "in place of --mpi=pmix_v4" in hints(SLURM_MPI_TYPE="pmix_v4")["libmpich.so."]
-
-
-@pytest.mark.parametrize(
-    "env",
-    [
-        {"SLURM_STEP_NUM_TASKS": "1"},
-        {"SLURM_STEP_NUM_TASKS": "x"},
-        {"SLURM_MPI_TYPE": "pmi2"},
-        {"SLURM_MPI_TYPE": "cray_shasta"},
-        {"OMPI_COMM_WORLD_RANK": "0"},
-    ],
-)
-def test_no_hint(env):
-    assert hints(**env) == {}
+def test_what_the_jobs_environment_names_is_held_against_the_sites_rules():
+    assert [m.checked for m in mpi.shown(facts({"PMIX_SERVER_TMPDIR": "/x"}))] == [True]
+    own = "/var/spool/slurmd/pmix.7.0"
+    assert [(m.checked, m.no_links) for m in mpi.shown(facts({}, own))] == [(False, True)] * 2
+    found = mpi.shown(facts({"SLURM_PMIX_TMPDIR": "/secret"}, own))
+    assert [(m.source, m.checked) for m in found] == [
+        (own, False), ("/secret/spmix_appdir_1001_7.0", True),
+    ]  # fmt: skip
+    settings = Config(rule=parse_rules([{"allow_sources": ["/scratch"]}], "f"))
+    judges = (Judge(Rules(settings.rule), ALICE, NOWHERE),)
+    asked = request.parse((("docker", "a"),), "/")
+    spec = policy.decide(
+        asked, ALICE, settings, cwd="/", step_id=0, argv=("true",), of_pmix=found, judges=judges
+    )
+    sources = [mount.source for mount in spec.mounts]
+    assert own in sources
+    assert "/secret/spmix_appdir_1001_7.0" not in sources
 
 
 # --- PyTorch ------------------------------------------------------------------------
@@ -208,7 +210,7 @@ def test_an_image_does_not_lie_about_mpiruns_ranks():
 
 def test_the_nodes_own_mpi_is_not_named_inside():
     job = {"OPAL_PREFIX": "/opt/openmpi", "I_MPI_PMI_LIBRARY": "/usr/lib/libpmi2.so"}
-    assert set(environment.merge(job, [], {}).remove) == set(job)
+    assert set(job) <= set(environment.merge(job, [], {}).remove)
 
 
 # --- ranks of mpirun -------------------------------------------------------------------

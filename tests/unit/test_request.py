@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pycontrol import request
+from pycontrol import imagename, request
 from pycontrol.errors import UserError
 from pycontrol.image import Reference
 from pycontrol.mounts import FORM, Mount
@@ -52,12 +52,12 @@ def bind(source, target, **rest):
     ("text", "mounts"),
     [
         ("/a", [bind("/a", "/a")]),
-        ("/a/../b/", [bind("/a/../b/", "/b")]),
+        ("/a/../b/", [bind("/b", "/b")]),
         ("/a:/b", [bind("/a", "/b")]),
         ("/a:/b//c/./d/:ro", [bind("/a", "/b/c/d", read_only=True)]),
         ("/a://b:rw", [bind("/a", "/b")]),
         ("data", [bind("/submit/data", "/submit/data")]),
-        ("./data:/x", [bind("/submit/./data", "/x")]),
+        ("./data:/x", [bind("/submit/data", "/x")]),
         ("/with space:/to here", [bind("/with space", "/to here")]),
         ("/a:/b:ro,/c", [bind("/a", "/b", read_only=True), bind("/c", "/c")]),
         ("/a:/b:ro+noexec", [bind("/a", "/b", read_only=True, no_exec=True)]),
@@ -67,7 +67,9 @@ def bind(source, target, **rest):
         ("tmpfs:/t", [bind("", "/t", kind="tmpfs")]),
         ("tmpfs:/t:size=10m+noexec", [bind("", "/t", kind="tmpfs", size="10m", no_exec=True)]),
         ("umount:/tmp", [bind("", "/tmp", kind="umount")]),
-        ("./tmpfs:/t", [bind("/submit/./tmpfs", "/t")]),
+        ("//a///b/./c/../d/:/x", [bind("/a/b/d", "/x")]),
+        ("/a:/x,/a:/x/,/b:/x,/a:/x", [bind("/a", "/x"), bind("/b", "/x"), bind("/a", "/x")]),
+        ("./tmpfs:/t", [bind("/submit/tmpfs", "/t")]),
     ],
 )
 def test_mounts(text, mounts):
@@ -296,5 +298,20 @@ def test_any_source_goes_to_its_own_path_in_order(path, flags):
     if ".." in path.split("/") or not path.strip("/."):
         return
     first, second = parse(docker="a", container_mounts=f"{path}:/t{flags},{path}:/u").mounts
-    assert (first.source, first.target) == (path, "/t")
-    assert (second.source, second.target) == (path, "/u")
+    clean = "/" + "/".join(imagename.components(path))
+    assert (first.source, first.target) == (clean, "/t")
+    assert (second.source, second.target) == (clean, "/u")
+
+
+def test_a_digest_that_came_along_is_the_images():
+    digest = "sha256:" + "a" * 64
+    assert parse(docker="a:1", digest=digest).image == Reference("a:1", pinned=digest)
+    assert parse(docker="dockerd://a:1", digest=digest).image == Reference("a:1", "engine")
+    assert parse(docker="/a", digest=digest).image == Reference("/a", "file")
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "sha256:", "sha256:" + "a" * 63, "a" * 64, "sha512:" + "a" * 64]
+)
+def test_what_came_along_must_be_a_digest(text):
+    assert refusal(digest=text).startswith(f"`{text}` is no digest")

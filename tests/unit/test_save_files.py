@@ -8,7 +8,6 @@ import os
 import subprocess
 import tarfile
 import zlib
-from dataclasses import replace
 
 import pytest
 
@@ -17,6 +16,7 @@ from pycontrol import imageconfig, savearchive, savesquashfs
 from pycontrol.draft import Draft
 from pycontrol.errors import UserError
 from pycontrol.image import Image
+from pycontrol.plaindata import replace
 
 IMAGE = Image("sha256:" + "0" * 64, ("PATH=/bin", "A=b c"), "/srv")
 

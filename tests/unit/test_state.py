@@ -1,5 +1,6 @@
 """Records, locks and the bridge's records on the wire."""
 
+import errno
 import json
 import os
 import socket
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pycontrol import bridge, errors, patience, state
+from pycontrol import bridge, errors, firstprocess, patience, state
 from pycontrol.bridge import Channel
 from pycontrol.errors import JobEnded, NodeError, printable
 from pycontrol.image import Image, Reference
@@ -72,8 +73,8 @@ def test_own_process_is_alive_and_another_start_is_not():
     from cgroup import place
 
     started = place.start_time(os.getpid())
-    assert state.is_alive(Record("", "n", os.getpid(), started, IMAGE))
-    assert not state.is_alive(Record("", "n", os.getpid(), started + 1, IMAGE))
+    assert firstprocess.is_alive(Record("", "n", os.getpid(), started, IMAGE))
+    assert not firstprocess.is_alive(Record("", "n", os.getpid(), started + 1, IMAGE))
 
 
 def test_a_process_with_an_evil_name(tmp_path):
@@ -155,7 +156,7 @@ def test_names_in_any_language(tmp_path):
 
 
 def test_pull_locks_do_not_grow_with_names(tmp_path):
-    locks = {state.pull_lock(tmp_path, Reference(f"a:{i}")) for i in range(5000)}
+    locks = {state.pull_lock(tmp_path, f"a:{i}") for i in range(5000)}
     assert len(locks) <= 256
 
 
@@ -234,3 +235,27 @@ def test_what_goes_on_in_words_or_for_a_bar():
 )
 def test_counts(done, total, text):
     assert patience.counts(done, total) == text
+
+
+def full(*args):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_leaves_no_draft_and_names_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fchown", full)
+    with pytest.raises(OSError, match=r"No space left on device.*file"):
+        state.write(tmp_path / "file", "text", mode=0o600)
+    with pytest.raises(OSError, match="groups"):
+        JobState(tmp_path, "n1", 7).make([])
+    assert list((tmp_path / "n1").iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["n1"]
+
+
+def test_a_disk_that_is_full_is_the_nodes_fault():
+    with pytest.raises(NodeError) as told, errors.disk_errors():
+        raise OSError(errno.ENOSPC, "No space left on device", "/run/x")
+    assert str(told.value) == (
+        "/run/x: No space left on device: the admin must see to this node's disk"
+    )
+    with pytest.raises(FileNotFoundError), errors.disk_errors():
+        raise FileNotFoundError(errno.ENOENT, "a bug", "/x")

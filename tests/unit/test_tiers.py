@@ -1,11 +1,15 @@
 """`make test`: a tier that proved nothing has failed."""
 
+import json
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
-TIERS = runpy.run_path(str(Path(__file__).resolve().parents[1] / "run_tiers.py"))
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS))  # as for a program that is run there
+TIERS = runpy.run_path(str(TESTS / "run_tiers.py"))
 REPORT = (
     """<testsuites><testsuite tests="{}" failures="{}" errors="{}" skipped="{}"/></testsuites>"""
 )
@@ -33,3 +37,11 @@ def test_verdicts(tmp_path, numbers, status, verdict):
 
 def test_a_tier_that_could_not_start(tmp_path):
     assert TIERS["count"](tmp_path / "none.xml") == (0, 0, 0)
+
+
+def test_the_vms_run_tests_that_there_are():
+    """pytest runs none at all when one name is wrong."""
+    for name in json.loads((TESTS / "vm/core.json").read_text()):
+        path, _, function = name.partition("::")
+        text = (TESTS.parent / path).read_text()
+        assert f"\ndef {function.partition('[')[0]}(" in text

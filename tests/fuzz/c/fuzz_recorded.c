@@ -1,0 +1,42 @@
+/*
+ * fuzz_recorded.c - any file whatever as the plan that an earlier step has left.
+ *
+ * Input: the file.  One that holds has begun with the release of the contract, has
+ * what was asked for, and its end is the file's.
+ */
+#include "../../../spank_plugin/recorded.c"
+
+#include "fuzz.h"
+
+static void check_whole(struct recorded *plan, const struct step_request *request)
+{
+	struct entry entry, last = { 0 };
+	bool asked = false;
+
+	plan->next = 0;
+	while (recorded_next(plan, &entry)) {
+		REQUIRE(entry.text + entry.size < plan->data + plan->size);
+		if (entry.type == 'Q')
+			asked = entry.size == request->asked_size &&
+				!memcmp(entry.text, request->asked, entry.size);
+		last = entry;
+	}
+	REQUIRE(asked && plan->data[0] == 'B' && last.type == 'K');
+	REQUIRE(last.text + last.size + 1 == plan->data + plan->size);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *env[] = { "COLOUR=red", "EMPTY=", NULL };
+	const struct step_request request = {
+		.asked = "question", .asked_size = 8, .env = env,
+	};
+	struct recorded plan = { .data = malloc(size + 1), .size = size };
+
+	REQUIRE(plan.data);
+	memcpy(plan.data, data, size);
+	if (recorded_holds(&plan, &request))
+		check_whole(&plan, &request);
+	recorded_free(&plan);
+	return 0;
+}

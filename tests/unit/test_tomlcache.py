@@ -1,0 +1,92 @@
+"""What one hook has parsed, the next one reads."""
+
+import json
+import os
+import sys
+
+import pytest
+
+from pycontrol import config, state, tomlcache
+from pycontrol.errors import NodeError
+
+TEXT = 'a = 1\nb = ["x", "\\u00e9"]\nc = 1.5\nd = true\n[[rule]]\nimages = ["y"]\n'
+TABLE = {"a": 1, "b": ["x", "é"], "c": 1.5, "d": True, "rule": [{"images": ["y"]}]}
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only what is root's is believed")
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    folder = tmp_path / "run/settings"
+    monkeypatch.setattr(tomlcache, "FOLDER", folder)
+    return lambda text=TEXT: folder / state.file_name(text)
+
+
+def without_parser(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tomllib", None)  # its import fails
+
+
+def test_parsed_once(kept, monkeypatch):
+    assert tomlcache.parse(TEXT) == TABLE
+    assert kept().stat().st_mode & 0o777 == 0o600
+    assert kept().parent.stat().st_mode & 0o777 == 0o700
+    without_parser(monkeypatch)
+    assert tomlcache.parse(TEXT) == TABLE
+    with pytest.raises(ImportError):
+        tomlcache.parse(TEXT + "# changed\n")
+
+
+@pytest.mark.parametrize("spoil", ["write", "chmod", "chown", "cut", "link"])
+def test_what_others_could_have_written_is_not_believed(kept, tmp_path, spoil):
+    tomlcache.parse(TEXT)
+    path = kept()
+    path.write_text(json.dumps({"a": 2}))
+    if spoil == "write":
+        assert tomlcache.parse(TEXT) == {"a": 2}, "the test sees that it is read"
+        return
+    if spoil == "chmod":
+        path.chmod(0o666)
+    elif spoil == "chown":
+        os.chown(path, 1, 1)
+    elif spoil == "cut":
+        path.write_text('{"a": ')
+    else:
+        path.unlink()
+        path.mkdir()
+    assert tomlcache.parse(TEXT) == TABLE
+
+
+def test_what_json_cannot_say_is_parsed_again(kept):
+    text = "when = 2026-01-01\n"
+    assert tomlcache.parse(text) == tomlcache.parse(text)
+    assert not kept(text).exists()
+
+
+def test_mistakes_are_told_each_time(kept):
+    for _ in range(2):
+        with pytest.raises(NodeError, match="not valid TOML"):
+            config.parse_file("a = = 1", "f.toml")
+    assert not kept("a = = 1").exists()
+
+
+def test_old_ones_go(kept):
+    for number in range(3 * tomlcache.MOST):
+        tomlcache.parse(f"a = {number}")
+    assert len(list(kept().parent.iterdir())) <= tomlcache.MOST
+
+
+def test_the_folders_are_roots_whatever_the_umask(kept):
+    """srun as root makes them, too, and others keep in the upper one what root believes."""
+    before = os.umask(0)
+    try:
+        tomlcache.parse(TEXT)
+    finally:
+        os.umask(before)
+    folder = kept().parent
+    assert [f.stat().st_mode & 0o777 for f in (folder, folder.parent)] == [0o700, 0o755]
+
+
+def test_of_a_user(kept, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1001)
+    assert tomlcache.parse(TEXT) == TABLE
+    assert not kept().exists()

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pwd
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,6 +33,7 @@ CONTAINERS = [
 ]  # fmt: skip
 SQUEUE = {"--format=%i %A": "7 7\n8 8\n", "--format=%i": "7.0\n7.5\n7.extern\n8.batch\n"}
 DIGEST = "sha256:" + "d" * 64
+NOBODY = pwd.getpwnam("nobody").pw_uid  # some user that every node knows
 D1, D2 = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 
 
@@ -222,8 +224,8 @@ def root(monkeypatch, tmp_path):
 
 @pytest.fixture
 def user(monkeypatch, tmp_path):
-    monkeypatch.setattr(os, "geteuid", lambda: 1001)
-    monkeypatch.setattr(os, "getuid", lambda: 1001)
+    monkeypatch.setattr(os, "geteuid", lambda: NOBODY)
+    monkeypatch.setattr(os, "getuid", lambda: NOBODY)
     for function in (present.own_images, present.own_containers):
         monkeypatch.setattr(function, "__defaults__", (tmp_path,))
     return tmp_path
@@ -257,7 +259,7 @@ def entry(name, **more):
 def test_images_for_users(user):
     assert columns(invoke("images").stdout) == [["IMAGE", "DIGEST", "ID", "SIZE", "USED"]]
     (user / "images").mkdir()
-    (user / "images/1001.shown").write_text(json.dumps([entry("mine", used=5)]))
+    (user / f"images/{NOBODY}.shown").write_text(json.dumps([entry("mine", used=5)]))
     result = invoke("images")
     assert columns(result.stdout)[1][:5] == ["mine", "-", "1" * 12, "1", "kB"]
     assert "every image is allowed here" in result.stderr
@@ -269,7 +271,7 @@ def test_images_for_users(user):
 def test_a_list_of_images(user, monkeypatch):
     monkeypatch.setattr(authorised, "names", lambda settings: ("a:1", "r:5/x:1"))
     (user / "images").mkdir()
-    (user / "images/1001.shown").write_text(json.dumps([entry("not:allowed", used=5)]))
+    (user / f"images/{NOBODY}.shown").write_text(json.dumps([entry("not:allowed", used=5)]))
     (user / "images/listed.shown").write_text(json.dumps([entry("a:1", created=5)]))
     result = invoke("images")
     assert [line[0] for line in columns(result.stdout)] == ["IMAGE", "a:1", "r:5/x:1"]

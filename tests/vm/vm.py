@@ -38,6 +38,14 @@ MORE_SETTINGS = {
     "cgroup.conf": "SystemdTimeout=300000\n",  # ms
 }
 
+NEEDLESS_UNITS = [
+    "apt-daily-upgrade.timer", "apt-daily.timer", "dpkg-db-backup.timer", "fstrim.timer",
+    "getty@tty1.service", "ldconfig.service", "serial-getty@ttyS0.service",
+    "systemd-firstboot.service", "systemd-hwdb-update.service",
+    "systemd-journal-catalog-update.service", "systemd-pstore.service",
+    "systemd-tmpfiles-clean.timer",
+]  # fmt: skip
+
 
 def configure(root: Path) -> None:
     """The cluster of tests/cluster with one node, as systemd's services."""
@@ -56,6 +64,8 @@ def configure(root: Path) -> None:
     for name, groups in cluster.USERS.items():
         image.inside(root, "useradd", "-m", "-s", "/bin/bash", "-G", ",".join(groups), name)
     image.inside(root, "/opt/socker/bin/socker", "install", "--enable")
+    image.inside(root, "systemctl", "--quiet", "mask", *NEEDLESS_UNITS)
+    image.inside(root, "systemctl", "--quiet", "enable", "vm-address.service", "vm-tests.service")
 
 
 def boot(disk: Path, kernel: Path, which: str) -> tuple[dict, list[ET.Element]]:

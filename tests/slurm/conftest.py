@@ -84,6 +84,7 @@ class User:
     def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
         base = {"HOME": str(self.home), "USER": self.name, "LOGNAME": self.name}
         base |= {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "SHELL": "/bin/bash"}
+        base |= {"SLURM_PMIX_FENCE": "ring"}  # else OpenMPI crashes at times, natively too: mpi.md
         return base | (extra or {})
 
     def start(self, *argv: str, cwd=None, env=None, **options) -> subprocess.Popen:

@@ -139,6 +139,7 @@ def test_the_ranks_directory_is_where_mpi_conf_says(alice):
     try:
         with slurm_conf.extra_lines():
             result = alice.srun("-N1", "--mpi=pmix", f"--docker={BUSYBOX}", "sh", "-c", LOOK)
+            conf.write_text("")  # Slurm forgets what such a file says, not what one said that went
     finally:
         conf.unlink()
     assert result.lines[-1].startswith(" /var/tmp/spmix_appdir_")

@@ -58,7 +58,8 @@ def applications(rounds: int) -> Iterator[Comparison]:
             "S10c", f"{title}: 4 MiB messages", *kinds, 1 - EQUAL, at_least=True, unit="MB/s",
             samples=large,
         )  # fmt: skip
-        [found] = compared(session, rounds, one, (provide.MEASURE, "files", DATA))
+        there = (*one, f"--chdir={DATA}")
+        [found] = compared(session, rounds, there, (provide.MEASURE, "files", "."))
         yield Comparison(
             "S10d", "64 MiB and 500 small files in a mounted directory", *kinds, 1 + EQUAL,
             samples=found,

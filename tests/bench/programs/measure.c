@@ -3,7 +3,8 @@
  * others.  Static, so that the very same program runs natively and in an image.
  *
  *   measure triad            MB/s, the best of some passes (as STREAM counts them)
- *   measure files FOLDER     ms to write, read and remove one large file and many small ones
+ *   measure files FOLDER     ms to write, read and remove one large file and many small ones,
+ *                            the median of some times
  *   measure start ARGV...    ms of the median start of a program
  */
 #include <err.h>
@@ -23,7 +24,7 @@ enum {
 	BLOCK = 1 << 20,
 	BLOCKS = 64,
 	SMALL = 500,
-	STARTS = 9,
+	TIMES = 9,
 };
 
 extern char **environ;
@@ -95,9 +96,10 @@ static void small_file(const char *path)
 		err(1, "%s", path);
 }
 
-static void files(const char *folder)
+static double files_once(char **argv)
 {
 	char path[4096], *block = calloc(1, BLOCK);
+	const char *folder = argv[0];
 	double since = now();
 
 	snprintf(path, sizeof(path), "%s/measured.%d", folder, (int)getpid());
@@ -108,7 +110,8 @@ static void files(const char *folder)
 		snprintf(path, sizeof(path), "%s/small.%d.%d", folder, (int)getpid(), i);
 		small_file(path);
 	}
-	printf("%.2f\n", now() - since);
+	free(block);
+	return now() - since;
 }
 
 static double start_once(char **argv)
@@ -131,15 +134,16 @@ static int larger(const void *one, const void *other)
 	return (difference > 0) - (difference < 0);
 }
 
-static void start(char **argv)
+/* ms: the median after a first time, from which on what is read is in memory. */
+static void median_of(double (*once)(char **argv), char **argv)
 {
-	double found[STARTS];
+	double found[TIMES];
 
-	start_once(argv);	/* whatever it reads is in memory from then on */
-	for (int i = 0; i < STARTS; i++)
-		found[i] = start_once(argv);
-	qsort(found, STARTS, sizeof(found[0]), larger);
-	printf("%.2f\n", found[STARTS / 2]);
+	once(argv);
+	for (int i = 0; i < TIMES; i++)
+		found[i] = once(argv);
+	qsort(found, TIMES, sizeof(found[0]), larger);
+	printf("%.2f\n", found[TIMES / 2]);
 }
 
 int main(int argc, char **argv)
@@ -147,9 +151,9 @@ int main(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[1], "triad") == 0)
 		triad();
 	else if (argc == 3 && strcmp(argv[1], "files") == 0)
-		files(argv[2]);
+		median_of(files_once, argv + 2);
 	else if (argc > 2 && strcmp(argv[1], "start") == 0)
-		start(argv + 2);
+		median_of(start_once, argv + 2);
 	else
 		errx(2, "usage: measure triad | files FOLDER | start ARGV...");
 	return 0;

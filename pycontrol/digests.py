@@ -8,9 +8,9 @@ asks for by itself is remembered for that job's later ones:
     ~/.cache/socker/JOB.KEY     the digest, or nothing: each node shall ask by itself
 
 JOB is a random word that sbatch and salloc put into their job's environment, with
-the job's number: those begin anew when a cluster does.  All of this is the
-user's own word, and worth no more: the node asks the registry whether this user
-may read that digest (confirm.py).
+the job's number, or its array's, whose tasks run the same image: numbers begin anew
+when a cluster does.  All of this is the user's own word, and worth no more: the
+node asks the registry whether this user may read that digest (confirm.py).
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _ask(reference: Reference, env: Mapping[str, str]) -> str | None:
 
 def _memory(reference: Reference, env: Mapping[str, str]) -> Path | None:
     """Where it is kept; None outside of a job."""
-    word, job = env.get(JOB, ""), env.get("SLURM_JOB_ID", "")
+    word, job = env.get(JOB, ""), env.get("SLURM_ARRAY_JOB_ID") or env.get("SLURM_JOB_ID", "")
     if not re.fullmatch(r"[0-9a-f]{32}", word) or not job.isdecimal():
         return None
     import hashlib  # with it OpenSSL

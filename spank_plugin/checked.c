@@ -55,11 +55,19 @@ static int describe(int ac, char **av)
 	return out && fclose(out) == 0 ? 0 : -1;
 }
 
+/* Of the job, or the array that it belongs to: as in pycontrol/digests.py. */
+static const char *number_of_job(void)
+{
+	const char *array = getenv("SLURM_ARRAY_JOB_ID");
+
+	return array && *array ? array : getenv("SLURM_JOB_ID");
+}
+
 /* None outside of a job, and where there is no home. */
 static int name_file(void)
 {
 	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	const char *word = getenv(JOBS_WORD), *job = getenv("SLURM_JOB_ID");
+	const char *word = getenv(JOBS_WORD), *job = number_of_job();
 
 	if (!word || !job || strspn(word, "0123456789abcdef") != strlen(word) ||
 	    strspn(job, "0123456789") != strlen(job) || (!cache && !home))

@@ -58,6 +58,14 @@ def test_another_question_is_asked(srun):
     assert srun.count() == 5
 
 
+def test_the_tasks_of_an_array_are_one_job(srun):
+    for job in ("7", "8"):
+        srun.run(SLURM_JOB_ID=job, SLURM_ARRAY_JOB_ID="5")
+    assert srun.count() == 1
+    srun.run(SLURM_ARRAY_JOB_ID="")
+    assert srun.count() == 2
+
+
 def test_nothing_is_kept_outside_of_a_job(srun):
     srun.env.pop("SLURM_JOB_ID")
     srun.run()

@@ -115,6 +115,28 @@ def test_the_image_of_the_job_is_settled_when_it_is_submitted(alice, moved_tag):
     assert lines[0].startswith("old sha256:")
 
 
+def test_sruns_of_all_tasks_of_an_array_have_one(alice, moved_tag, go):
+    """Each names the image by its tag; the second asks when that has moved."""
+    image = moved_tag("old")
+    second = f"[ $SLURM_ARRAY_TASK_ID = 1 ] || {{ {waiting('go')}; }}"
+    command = f"{second}; srun -Q --docker={image} sh -c '{SHOW}'"
+    words = ["--parsable", "--array=1-2%1", "--open-mode=append", "--output=array.out"]
+    (alice.home / "array.out").unlink(missing_ok=True)
+    job = alice.run("sbatch", *words, f"--wrap={command}").stdout.strip()
+    end = time.monotonic() + 60
+    while "RUNNING" not in read("squeue", "-h", "-j", f"{job}_2", "-o", "%T"):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    moved_tag("new")
+    go()
+    while read("squeue", "-h", "-j", job):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    first, later = (alice.home / "array.out").read_text().splitlines()
+    assert first.startswith("old sha256:")
+    assert later == first
+
+
 def test_sruns_in_a_job_have_its_images_digest(alice, moved_tag, go):
     image = moved_tag("old")
     script = f"srun -Q cat /word; {waiting('go')}; srun -Q --container-workdir=/ cat /word"

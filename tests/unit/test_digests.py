@@ -37,6 +37,14 @@ def test_the_first_answer_holds_for_the_job(answer, env):
     assert digests.remembered(IMAGE, env | {digests.JOB: "f" * 32}) is None
 
 
+def test_the_tasks_of_an_array_are_one_job(answer, env):
+    array = env | {"SLURM_ARRAY_JOB_ID": "5"}
+    assert digests.resolve(IMAGE, array) == DIGEST
+    assert digests.remembered(IMAGE, array | {"SLURM_JOB_ID": "8"}) == DIGEST
+    assert digests.remembered(IMAGE, env) is None
+    assert digests.remembered(IMAGE, array | {"SLURM_ARRAY_JOB_ID": "../5"}) is None
+
+
 def test_a_registry_that_was_silent_is_not_asked_again(answer, env):
     answer.says = ""
     assert digests.resolve(IMAGE, env) == ""

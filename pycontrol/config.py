@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pycontrol import rulefile, tomlcache, trusted
+from pycontrol import tomlcache, trusted
 from pycontrol.configvalues import checked, from_text
 from pycontrol.errors import NodeError
 from pycontrol.plaindata import dataclass
@@ -82,6 +82,8 @@ def load_rules(settings: Config) -> Rules:
     """The rules, with the list of authorised images if the site has one."""
     if not settings.image_list:
         return Rules(settings.rule)
+    from pycontrol import rulefile
+
     path = settings.image_list
     try:
         listed = rulefile.parse_list(trusted.read_policy(Path(path)), path)

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pycontrol import imagepattern, limits, mounts, rulefile
 from pycontrol.errors import NodeError, UserError
 from pycontrol.plaindata import Field
-from pycontrol.srunline import CONTAINER_SWITCHES, CONTAINER_VALUES
 
 Fields = Mapping[str, Field]
 # Without these there is no container at all.
 ALWAYS_ON = ("container-image", "docker")
-SWITCHABLE = tuple(n for n in (*CONTAINER_VALUES, *CONTAINER_SWITCHES) if n not in ALWAYS_ON)
 
 
 def unknown(name: str, where: str, known: Iterable[str]) -> NodeError:
@@ -32,6 +29,8 @@ def checked(fields: Fields, name: str, value: object, where: str) -> object:
     if name not in fields:
         raise unknown(name, where, fields)
     if name == "rule":
+        from pycontrol import rulefile
+
         return rulefile.parse_rules(value, where)
     field = fields[name]
     wanted = type(field.default)
@@ -75,22 +74,33 @@ def from_text(fields: Fields, name: str, text: str, shims: tuple[str, ...]) -> o
     return checked(fields, name, value, where)
 
 
+# Each imports what it needs where it is asked: most sites set few of them.
+
+
 def _tmpfs_size(name: str, value: str, where: str) -> None:
+    from pycontrol import mounts
+
     if not mounts.is_size(value):
         raise NodeError(f"{where}: {name} = {value!r} is no size: write it like 4g or 50%")
 
 
 def _limit(name: str, value: str, where: str) -> None:
+    from pycontrol import limits
+
     if value != limits.UNLIMITED and limits.bytes_of(value) is None:
         raise NodeError(f"{where}: {name} = {value!r} is no size: write it like 20g, or unlimited")
 
 
 def _age(name: str, value: str, where: str) -> None:
+    from pycontrol import limits
+
     if value != limits.UNLIMITED and limits.seconds_of(value) is None:
         raise NodeError(f"{where}: {name} = {value!r} is no time: write it like 30d, or unlimited")
 
 
 def _mounts(name: str, value: tuple[str, ...], where: str) -> None:
+    from pycontrol import mounts
+
     for text in value:
         try:
             found = mounts.parse_entry(text, "")
@@ -101,16 +111,19 @@ def _mounts(name: str, value: tuple[str, ...], where: str) -> None:
 
 
 def _options(name: str, value: tuple[str, ...], where: str) -> None:
+    from pycontrol.srunline import CONTAINER_SWITCHES, CONTAINER_VALUES
+
+    known = {*CONTAINER_VALUES, *CONTAINER_SWITCHES} - {*ALWAYS_ON}
     for option in value:
         if option in ALWAYS_ON:
             raise NodeError(
                 f"{where}: {name}: {option} cannot be switched off: take socker's line out of "
                 "plugstack.conf, or deny images by a rule"
             )
-        if option not in SWITCHABLE:
+        if option not in known:
             import difflib  # only for a mistake
 
-            near = difflib.get_close_matches(option, SWITCHABLE, n=1)
+            near = difflib.get_close_matches(option, sorted(known), n=1)
             hint = f"did you mean {near[0]}?" if near else "`srun --help` shows them"
             raise NodeError(f"{where}: {name}: {option} is no option of socker: {hint}")
 
@@ -122,6 +135,8 @@ def _path(name: str, value: str, where: str) -> None:
 
 def _repositories(name: str, value: tuple[str, ...], where: str) -> None:
     """No tag: whoever says which digest a tag has must not choose what is public."""
+    from pycontrol import imagepattern
+
     for text in value:
         try:
             pattern = imagepattern.parse_pattern(text)

@@ -12,7 +12,8 @@ success; raising a SockerError fails the step with its text.
                  where plugstack.conf says native=check
     step_end     slurmstepd, behind the last task, where the step left something
                  to save or to remove
-    job_epilog   slurmd, once per node and job that asked for a container
+    job_epilog   (jobend.py) slurmd, once per node and job that asked for a container:
+                 nothing of the job's containers stays on the node
 
 The user's tasks are not started here: they stay children of slurmstepd and
 enter the container by themselves (spank_plugin/join.c), following the plan
@@ -38,7 +39,7 @@ from pycontrol import (
     ruling,
     slurmjob,
 )
-from pycontrol.bridge import Channel, JobFacts, StepFacts, Unheard
+from pycontrol.bridge import Channel, StepFacts, Unheard
 from pycontrol.config import Config
 from pycontrol.environment import Wishes
 from pycontrol.errors import NodeError, disk_errors
@@ -115,16 +116,6 @@ def step_end(facts: StepFacts, channel: Channel) -> None:
         asked, account, settings, cwd=facts.cwd, step_id=facts.step_id, argv=facts.argv
     )
     lifecycle.end_step(spec, facts, settings, channel)
-
-
-def job_epilog(facts: JobFacts, channel: Channel) -> None:
-    """Nothing of the job's containers may stay on the node."""
-    from pycontrol import jobend  # no step has to wait for it
-
-    try:
-        jobend.remove(facts, channel)
-    finally:
-        jobend.remove_forgotten(facts, channel)
 
 
 def decide(facts: StepFacts, settings: Config) -> ContainerSpec:

@@ -23,6 +23,14 @@ EPILOG_WAIT = 60  # seconds that an epilog may take, beside the engine's answers
 MOST_FORGOTTEN = 4  # other jobs that one epilog clears away; gc takes more
 
 
+def job_epilog(facts: JobFacts, channel: Channel) -> None:
+    """The hook (hooks.py): this job's, and what others have left."""
+    try:
+        remove(facts, channel)
+    finally:
+        remove_forgotten(facts, channel)
+
+
 def remove(facts: JobFacts, channel: Channel, patience: float = EPILOG_WAIT) -> None:
     """Kill the job's containers on this node, and forget its files.
 

@@ -26,14 +26,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from pycontrol import trusted
+from pycontrol import tree, trusted
 from pycontrol.errors import NodeError
 from pycontrol.image import Image
 from pycontrol.plaindata import asdict, dataclass
@@ -56,6 +55,8 @@ class Record:
 
 def file_name(key: str) -> str:
     """A file name for any text."""
+    import hashlib  # with it OpenSSL; a job's end needs no name
+
     return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:24]
 
 
@@ -85,7 +86,7 @@ class JobState:
             draft.chmod(0o711)
             draft.rename(self.folder)
         except OSError:
-            _remove_tree(draft)
+            tree.remove(draft)
             if not self.exists():  # else another step of the job was faster
                 raise
 
@@ -154,7 +155,7 @@ class JobState:
         """Of a container that no other step looks for."""
         for name in (f"{file_name(key)}.json", f"{file_name(key)}.lock"):
             (self.folder / name).unlink(missing_ok=True)
-        _remove_tree(self.folder / file_name(key))
+        tree.remove(self.folder / file_name(key))
 
     def note_roots(self, folder: Path) -> None:
         """Before the first is made there: whatever happens, the epilog removes it."""
@@ -175,13 +176,7 @@ class JobState:
         (self.folder / f"step-{step_id}").unlink(missing_ok=True)
 
     def remove(self) -> None:
-        _remove_tree(self.folder)
-
-
-def _remove_tree(folder: Path) -> None:
-    import shutil  # with it the compressors; no step has to wait for this
-
-    shutil.rmtree(folder, ignore_errors=True)
+        tree.remove(self.folder)
 
 
 def jobs(root: Path, node: str) -> list[int]:

@@ -45,7 +45,19 @@ def test_a_hook_does_not_import_what_few_need():
     """It was most of its start (docs/developer/performance.md): each where it is used."""
     rare = ["ctypes", "dataclasses", "difflib", "http.client", "inspect", "ssl", "subprocess"]
     rare += ["tempfile", "tomllib"]
-    program = "import sys, pycontrol.hooks, pycontrol.container; print(*sys.modules)"
+    found = loaded_by("pycontrol.hooks", "pycontrol.container")
+    assert [name for name in rare if name in found] == []
+
+
+def test_a_jobs_end_imports_still_less():
+    """Its node is not idle before that."""
+    found = loaded_by("pycontrol.bridge", "pycontrol.jobend", "pycontrol.removal")
+    steps = ["hashlib", "pycontrol.hooks", "pycontrol.plan", "pycontrol.rulefile"]
+    assert [name for name in steps if name in found] == []
+
+
+def loaded_by(*modules: str) -> list[str]:
+    program = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     command = [sys.executable, "-S", "-c", program]  # -S: no packages of the tests'
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert [name for name in rare if name in done.stdout.split()] == []
+    return done.stdout.split()

@@ -8,9 +8,10 @@ asks for by itself is remembered for that job's later ones:
     ~/.cache/socker/JOB.KEY     the digest, or nothing: each node shall ask by itself
 
 JOB is a random word that sbatch and salloc put into their job's environment, with
-the job's number, or its array's, whose tasks run the same image: numbers begin anew
-when a cluster does.  All of this is the user's own word, and worth no more: the
-node asks the registry whether this user may read that digest (confirm.py).
+the job's number: those begin anew when a cluster does.  With its array's number a
+digest counts for all tasks of that; that there was none counts for one job only.
+All of this is the user's own word, and worth no more: the node asks the registry
+whether this user may read that digest (confirm.py).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from pycontrol.origin import origin_of
 
 PATIENCE = 5  # seconds that a submission may wait for registry, helper and all
 JOB = "SLURM_SOCKER_JOB"
-KEPT = 60 * 24 * 3600  # seconds; jobs are shorter
+KEPT = 60 * 24 * 3600  # seconds since its last use
 
 
 def is_open(reference: Reference) -> bool:
@@ -38,20 +39,22 @@ def is_open(reference: Reference) -> bool:
 
 
 def remembered(reference: Reference, env: Mapping[str, str]) -> str | None:
-    """What an earlier step of this job got; None when there was none."""
-    memory = _memory(reference, env)
-    try:
-        known = memory.read_text() if memory else None
-    except OSError:
-        return None
-    return known if not known or is_digest(known) else ""
+    """What an earlier step of this job or array got; None when there was none."""
+    known = None
+    for memory in _memories(reference, env):
+        known = _read(memory)
+        if known:
+            return known
+    return known
 
 
 def resolve(reference: Reference, env: Mapping[str, str]) -> str:
     """The digest of a tag; "" where it is not known here."""
     found = _ask(reference, env)
-    memory = _memory(reference, env)
-    return _remember(memory, found) if memory and found is not None else found or ""
+    memories = _memories(reference, env)
+    if found is None or not memories:
+        return found or ""
+    return _remember(memories[0 if found else -1], found)
 
 
 def _ask(reference: Reference, env: Mapping[str, str]) -> str | None:
@@ -80,29 +83,41 @@ def _ask(reference: Reference, env: Mapping[str, str]) -> str | None:
 # --- what a job's later steps shall know ------------------------------------------
 
 
-def _memory(reference: Reference, env: Mapping[str, str]) -> Path | None:
-    """Where it is kept; None outside of a job."""
-    word, job = env.get(JOB, ""), env.get("SLURM_ARRAY_JOB_ID") or env.get("SLURM_JOB_ID", "")
+def _memories(reference: Reference, env: Mapping[str, str]) -> list[Path]:
+    """Where it is kept: by the array and by the job, whichever there are."""
+    word, job, array = (env.get(n, "") for n in (JOB, "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID"))
     if not re.fullmatch(r"[0-9a-f]{32}", word) or not job.isdecimal():
-        return None
+        return []
     import hashlib  # with it OpenSSL
 
     key = hashlib.sha256(reference.text.encode()).hexdigest()[:24]
-    cache = Path(env.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    return cache / "socker" / f"{word}-{job}.{key}"
+    folder = Path(env.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "socker"
+    numbers = [array, job] if array.isdecimal() else [job]
+    return [folder / f"{word}-{number}.{key}" for number in numbers]
+
+
+def _read(path: Path) -> str | None:
+    """The digest; "" where there is none; None without a file."""
+    try:
+        known = path.read_text()
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(path)  # an array may last longer than what nobody uses
+    return known if is_digest(known) else ""
 
 
 def _remember(path: Path, digest: str) -> str:
-    """The first that was found in this job, if two ask at once."""
+    """The first that was found, if two ask at once, on this node or on others."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _forget_old(path.parent)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
         draft.write_text(digest)
         try:
             os.link(draft, path)
         except FileExistsError:
-            return path.read_text()
+            return _read(path) or digest
         finally:
             draft.unlink()
     except OSError:  # no home here, or a full one: this step has its digest all the same

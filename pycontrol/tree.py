@@ -13,6 +13,8 @@ def remove(folder: Path) -> None:
     For directories that only root can change: nothing is swapped meanwhile.  What
     cannot be removed stays; links are removed, not followed.
     """
+    if folder.is_symlink():
+        return
     for parent, folders, files in os.walk(folder, topdown=False):
         for name in files:
             with contextlib.suppress(OSError):

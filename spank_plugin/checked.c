@@ -4,8 +4,8 @@
  *
  *   ~/.cache/socker/JOB.checked-HASH    what was asked, NUL, the answer
  *
- * JOB is as in pycontrol/digests.py.  The user's own file, and worth no more: the
- * node checks all of it again.
+ * JOB is as in pycontrol/digests.py: an answer with a digest is for all tasks of an
+ * array.  The user's own file, and worth no more: the node checks all of it again.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -55,27 +55,23 @@ static int describe(int ac, char **av)
 	return out && fclose(out) == 0 ? 0 : -1;
 }
 
-/* Of the job, or the array that it belongs to: as in pycontrol/digests.py. */
-static const char *number_of_job(void)
-{
-	const char *array = getenv("SLURM_ARRAY_JOB_ID");
-
-	return array && *array ? array : getenv("SLURM_JOB_ID");
-}
-
 /* None outside of a job, and where there is no home. */
-static int name_file(void)
+static int name_file(const char *number)
 {
 	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	const char *word = getenv(JOBS_WORD), *job = number_of_job();
+	const char *word = getenv(JOBS_WORD), *job = getenv("SLURM_JOB_ID");
 
-	if (!word || !job || strspn(word, "0123456789abcdef") != strlen(word) ||
-	    strspn(job, "0123456789") != strlen(job) || (!cache && !home))
+	free(folder);
+	free(file);
+	folder = file = NULL;
+	if (!word || !job || !*job || !number || !*number || (!cache && !home) ||
+	    strspn(word, "0123456789abcdef") != strlen(word) ||
+	    strspn(number, "0123456789") != strlen(number))
 		return -1;
 	if (cache && *cache ? asprintf(&folder, "%s/socker", cache) < 0
 			    : asprintf(&folder, "%s/.cache/socker", home ? home : "") < 0)
 		return -1;
-	return asprintf(&file, "%s/%s-%s.checked-%016llx", folder, word, job,
+	return asprintf(&file, "%s/%s-%s.checked-%016llx", folder, word, number,
 			(unsigned long long)hash_of(question, question_size)) < 0 ? -1 : 0;
 }
 
@@ -88,16 +84,13 @@ static bool is_own_and_fresh(int fd)
 	       time(NULL) - status.st_mtime < LIFETIME;
 }
 
-/* The answer's size; -1: the check has to be asked. */
-ssize_t checked_recall(int ac, char **av, char *answer, size_t size)
+/* The answer's size; -1: there is none. */
+static ssize_t read_answer(char *answer, size_t size)
 {
+	int fd = open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	char *data = NULL;
 	ssize_t got = -1;
-	int fd;
 
-	if (describe(ac, av) || name_file())
-		return -1;
-	fd = open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
 	if (is_own_and_fresh(fd) && (data = malloc(LARGEST)))
@@ -114,13 +107,40 @@ ssize_t checked_recall(int ac, char **av, char *answer, size_t size)
 	return got;
 }
 
+static bool has_digest(const char *answer, size_t size)
+{
+	return memmem(answer, size, DIGEST_ENTRY, strlen(DIGEST_ENTRY)) != NULL;
+}
+
+/* The answer's size; -1: the check has to be asked. */
+ssize_t checked_recall(int ac, char **av, char *answer, size_t size)
+{
+	ssize_t got = -1;
+
+	if (describe(ac, av))
+		return -1;
+	if (!name_file(getenv("SLURM_ARRAY_JOB_ID")))
+		got = read_answer(answer, size);
+	if (got >= 0 && has_digest(answer, (size_t)got))
+		return got;
+	return name_file(getenv("SLURM_JOB_ID")) ? -1 : read_answer(answer, size);
+}
+
+static int name_file_for(const char *answer, size_t size)
+{
+	if (has_digest(answer, size) && !name_file(getenv("SLURM_ARRAY_JOB_ID")))
+		return 0;
+	return name_file(getenv("SLURM_JOB_ID"));
+}
+
 /* Where it cannot be kept the next srun asks, too. */
 void checked_keep(const char *answer, size_t size)
 {
 	char *draft = NULL, *cache;
 	int fd = -1;
 
-	if (!file || !(cache = strndup(folder, (size_t)(strrchr(folder, '/') - folder))))
+	if (!question || name_file_for(answer, size) ||
+	    !(cache = strndup(folder, (size_t)(strrchr(folder, '/') - folder))))
 		return;
 	mkdir(cache, 0700);
 	mkdir(folder, 0700);

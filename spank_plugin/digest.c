@@ -14,10 +14,9 @@
 #include "options.h"
 
 #define JOBS_DIGEST "SLURM_SOCKER_DIGEST"	/* "digest=...", a space, the image's name */
-#define ENTRY "digest="
 
 enum {
-	ENTRY_SIZE = sizeof(ENTRY "sha256:") + 64,	/* with its end */
+	ENTRY_SIZE = sizeof(DIGEST_ENTRY "sha256:") + 64,	/* with its end */
 	WORD_BYTES = 16,
 };
 
@@ -32,7 +31,7 @@ static const char *image(void)
 /* Whether it is an entry of this kind; it counts for the image of this moment. */
 bool digest_take(const char *text)
 {
-	if (strncmp(text, ENTRY, strlen(ENTRY)))
+	if (strncmp(text, DIGEST_ENTRY, strlen(DIGEST_ENTRY)))
 		return false;
 	free(about);
 	about = strlen(text) < sizeof(entry) && image() ? strdup(image()) : NULL;
@@ -48,7 +47,7 @@ const char *digest_entry(void)
 
 const char *digest_known(void)
 {
-	return digest_entry() ? entry + strlen(ENTRY) : NULL;
+	return digest_entry() ? entry + strlen(DIGEST_ENTRY) : NULL;
 }
 
 /* A new job starts without the outer one's. */

@@ -71,6 +71,7 @@ void checked_keep(const char *answer, size_t size);
 
 /* digest.c: "digest=..." of the image's tag, beside the options */
 #define JOBS_WORD "SLURM_SOCKER_JOB"	/* what tells this job from all others */
+#define DIGEST_ENTRY "digest="
 bool digest_take(const char *text);
 const char *digest_entry(void);
 const char *digest_known(void);	/* the same without "digest=" */

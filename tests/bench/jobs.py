@@ -12,7 +12,7 @@ from pathlib import Path
 
 from daemons import LOGS
 from sampling import Comparison, pairs
-from session import ALLOCATE, LONGEST, POLL, USER, Session, allocated, read, wait_until_idle
+from session import ALLOCATE, LONGEST, POLL, USER, Failed, Session, allocated, read, wait_until_idle
 from steps import IMAGE, STEP
 
 CONTAINER = f"--container-image={IMAGE}"
@@ -83,8 +83,15 @@ def of_allocation_later(rounds: int) -> Comparison:
 
 def allocated_at(job: str) -> float:
     """When slurmctld gave the job its node, in seconds since the epoch, from its log."""
-    log = (LOGS / "slurmctld.log").read_text(errors="replace")
-    times = re.findall(rf"(?m)^\[(\S+)\] sched: Allocate JobId={job} ", log)
+    return time_of_allocation((LOGS / "slurmctld.log").read_text(errors="replace"), job)
+
+
+def time_of_allocation(log: str, job: str) -> float:
+    """By one of its two schedulers."""
+    words = f"sched(?:: Allocate|/backfill: _start_job: Started) JobId={job} "
+    times = re.findall(rf"(?m)^\[(\S+)\] {words}", log)
+    if not times:
+        raise Failed(f"job {job}: slurmctld's log does not say when it began")
     return datetime.fromisoformat(times[-1]).timestamp()
 
 

@@ -64,6 +64,16 @@ def test_the_tasks_of_an_array_are_one_job(srun):
     assert srun.count() == 1
     srun.run(SLURM_ARRAY_JOB_ID="")
     assert srun.count() == 2
+    srun.run(SLURM_ARRAY_JOB_ID="5", SLURM_JOB_ID="")
+    assert srun.count() == 3
+
+
+def test_an_answer_without_a_digest_is_for_one_task(srun):
+    """Of a registry that gave none: to the next it may."""
+    srun.answer("true")
+    for job in ("7", "8", "8"):
+        srun.run(SLURM_JOB_ID=job, SLURM_ARRAY_JOB_ID="5")
+    assert srun.count() == 2
 
 
 def test_nothing_is_kept_outside_of_a_job(srun):

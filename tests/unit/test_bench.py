@@ -2,18 +2,36 @@
 
 import importlib
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "cluster"))
 report, results, sampling = map(importlib.import_module, ("report", "results", "sampling"))
+jobs = importlib.import_module("jobs")
 
 
 def compared(name="S2", base=(10.0, 20, 30), what=(11.0, 22, 33), **more):
     samples = {"native": list(base), "container": list(what)}
     fields = {"title": "a step", "budget": 1.25, "samples": samples} | more
     return sampling.Comparison(name, base="native", what="container", **fields)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["sched: Allocate JobId={} NodeList=n1 #CPUs=1 Partition=all",
+     "sched/backfill: _start_job: Started JobId={} in all on n1"],
+)  # fmt: skip
+def test_the_start_of_a_batch_job(line):
+    log = "".join(
+        f"[2026-11-22T0{n}:00:00.250] {line.format(job)}\n" for n, job in enumerate((7, 70, 7, 8))
+    )
+    began = jobs.time_of_allocation(log, "7")
+    assert datetime.fromtimestamp(began).isoformat() == "2026-11-22T02:00:00.250000"
+    with pytest.raises(jobs.Failed, match="job 9"):
+        jobs.time_of_allocation(log, "9")
 
 
 def test_pairs_turn_round_and_the_first_round_does_not_count():

@@ -43,6 +43,19 @@ def test_the_tasks_of_an_array_are_one_job(answer, env):
     assert digests.remembered(IMAGE, array | {"SLURM_JOB_ID": "8"}) == DIGEST
     assert digests.remembered(IMAGE, env) is None
     assert digests.remembered(IMAGE, array | {"SLURM_ARRAY_JOB_ID": "../5"}) is None
+    assert digests.remembered(IMAGE, array | {"SLURM_JOB_ID": ""}) is None
+
+
+@pytest.mark.parametrize("first", ["5", "6"])
+def test_a_task_whose_registry_was_silent_speaks_for_itself_alone(answer, env, first):
+    """Number 5 is the task with its array's number."""
+    array = env | {"SLURM_ARRAY_JOB_ID": "5"}
+    answer.says = ""
+    assert digests.resolve(IMAGE, array | {"SLURM_JOB_ID": first}) == ""
+    assert digests.remembered(IMAGE, array | {"SLURM_JOB_ID": first}) == ""
+    answer.says = DIGEST
+    assert digests.remembered(IMAGE, array) is None
+    assert digests.resolve(IMAGE, array) == DIGEST
 
 
 def test_a_registry_that_was_silent_is_not_asked_again(answer, env):
@@ -75,13 +88,16 @@ def test_what_is_damaged_counts_for_nothing(answer, env, tmp_path):
     assert digests.remembered(IMAGE, env) == ""
 
 
-def test_old_ones_are_forgotten(answer, env, tmp_path):
+@pytest.mark.parametrize("used", [False, True])
+def test_old_ones_are_forgotten(answer, env, tmp_path, used):
     digests.resolve(IMAGE, env)
     (record,) = (tmp_path / "socker").iterdir()
     old = time.time() - digests.KEPT - 1
     os.utime(record, (old, old))
+    if used:
+        assert digests.remembered(IMAGE, env) == DIGEST
     digests.resolve(Reference("r.org/b:1"), env)
-    assert record not in (tmp_path / "socker").iterdir()
+    assert record.exists() == used
 
 
 @pytest.mark.parametrize(

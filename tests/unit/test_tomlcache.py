@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pycontrol import config, state, tomlcache
+from pycontrol import config, tomlcache
 from pycontrol.errors import NodeError
 
 TEXT = 'a = 1\nb = ["x", "\\u00e9"]\nc = 1.5\nd = true\n[[rule]]\nimages = ["y"]\n'
@@ -17,9 +17,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only what is root's i
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
-    folder = tmp_path / "run/settings"
-    monkeypatch.setattr(tomlcache, "FOLDER", folder)
-    return lambda text=TEXT: folder / state.file_name(text)
+    monkeypatch.setattr(tomlcache, "FOLDER", tmp_path / "run/settings")
+    return lambda text=TEXT: tomlcache.file_of(text)
 
 
 def without_parser(monkeypatch):
@@ -36,11 +35,11 @@ def test_parsed_once(kept, monkeypatch):
         tomlcache.parse(TEXT + "# changed\n")
 
 
-@pytest.mark.parametrize("spoil", ["write", "chmod", "chown", "cut", "link"])
+@pytest.mark.parametrize("spoil", ["write", "chmod", "chown", "cut", "link", "other"])
 def test_what_others_could_have_written_is_not_believed(kept, tmp_path, spoil):
     tomlcache.parse(TEXT)
     path = kept()
-    path.write_text(json.dumps({"a": 2}))
+    path.write_text(json.dumps([TEXT, {"a": 2}]))
     if spoil == "write":
         assert tomlcache.parse(TEXT) == {"a": 2}, "the test sees that it is read"
         return
@@ -48,6 +47,8 @@ def test_what_others_could_have_written_is_not_believed(kept, tmp_path, spoil):
         path.chmod(0o666)
     elif spoil == "chown":
         os.chown(path, 1, 1)
+    elif spoil == "other":  # another text of the same sum
+        path.write_text(json.dumps(["x", {"a": 2}]))
     elif spoil == "cut":
         path.write_text('{"a": ')
     else:

@@ -17,5 +17,14 @@ def test_all_of_it_goes_and_nothing_beside_it(tmp_path):
     assert (kept / "file").read_text() == "x"
 
 
+def test_a_link_is_no_directory_of_ours(tmp_path):
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "file").touch()
+    (tmp_path / "job").symlink_to(kept)
+    tree.remove(tmp_path / "job")
+    assert (kept / "file").exists()
+
+
 def test_what_is_not_there_is_no_matter(tmp_path):
     tree.remove(tmp_path / "nothing")

@@ -53,7 +53,9 @@ def _parse(text: str) -> dict[str, object]:
 def _keep(path: Path, text: str) -> None:
     from pycontrol import state
 
-    FOLDER.parent.mkdir(mode=0o755, exist_ok=True)  # whatever the umask: srun's, too
+    with contextlib.suppress(FileExistsError):
+        FOLDER.parent.mkdir()
+        FOLDER.parent.chmod(0o755)  # whatever the umask: users list it, root alone writes
     FOLDER.mkdir(mode=0o700, exist_ok=True)
     older = list(FOLDER.iterdir())
     for file in older if len(older) >= MOST else ():

@@ -78,7 +78,10 @@ static int path_of(const struct step_request *request, char *path, size_t size)
 
 static int make_folder(void)
 {
-	if (mkdir(STATE_DIRECTORY, 0711) && errno != EEXIST)
+	/* Often the first of ours since boot.  `socker ps` lists it, for its node's part. */
+	if (!mkdir(STATE_DIRECTORY, 0755))
+		chmod(STATE_DIRECTORY, 0755);	/* whatever the umask */
+	else if (errno != EEXIST)
 		return -1;
 	return mkdir(FOLDER, 0700) && errno != EEXIST ? -1 : 0;
 }

@@ -1,11 +1,12 @@
 """A job that names an image gets it, and its container, while it starts: before any step asks."""
 
 import json
+import shutil
 import time
 
 import images
 import pytest
-from conftest import BUSYBOX, STATE, containers, read
+from conftest import BUSYBOX, SOCKER, STATE, containers, read
 from test_images import slow_image as slow_image
 
 
@@ -50,6 +51,16 @@ def test_the_first_step_joins_what_runs_already(waiting_job, wait_for):
     assert output == "ran\nran\n"
     assert created(since) == [BUSYBOX] * 2
     assert len(before) == 2
+
+
+def test_the_first_job_after_a_boot(alice):
+    """Its early start makes the directory in which `socker ps` looks for the node's part."""
+    shutil.rmtree(STATE)
+    words = ["-Q", f"--docker={BUSYBOX}", "sh", "-c"]
+    found = alice.run("salloc", *words, f"srun -Q --overlap sleep 5 & sleep 3; {SOCKER} ps --json")
+    (own,) = json.loads(found.stdout)
+    assert (own["image"], own["steps"]) == (BUSYBOX, ["0"])
+    assert STATE.stat().st_mode & 0o777 == 0o755
 
 
 def test_an_image_comes_before_a_step_asks(waiting_job, make_image, wait_for):

@@ -76,9 +76,10 @@ def test_old_ones_go(kept):
     assert len(list(kept().parent.iterdir())) <= tomlcache.MOST
 
 
-def test_the_folders_are_roots_whatever_the_umask(kept):
+@pytest.mark.parametrize("umask", [0, 0o77])
+def test_the_folders_are_roots_whatever_the_umask(kept, umask):
     """srun as root makes them, too, and others keep in the upper one what root believes."""
-    before = os.umask(0)
+    before = os.umask(umask)
     try:
         tomlcache.parse(TEXT)
     finally:

@@ -33,8 +33,12 @@ wait
 
 
 def daemons(engine) -> dict[str, int]:
-    found = {daemon.name: daemon.pids()[0] for daemon in cluster.slurm_daemons()}
-    return found | {"dockerd": engine.daemon.pids()[0], "containerd": engine.containerds()[0]}
+    """All that our code runs in or talks to; in slurmctld, which opens what it likes, it is not."""
+    slurmds = [d for d in cluster.slurm_daemons() if d.name.startswith("slurmd-")]
+    return {daemon.name: daemon.pids()[0] for daemon in slurmds} | {
+        "dockerd": engine.daemon.pids()[0],
+        "containerd": engine.containerds()[0],
+    }
 
 
 def memory(pid: int) -> int:

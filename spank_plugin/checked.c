@@ -69,10 +69,16 @@ static int name_file(const char *number)
 	    strspn(number, "0123456789") != strlen(number))
 		return -1;
 	if (cache && *cache ? asprintf(&folder, "%s/socker", cache) < 0
-			    : asprintf(&folder, "%s/.cache/socker", home ? home : "") < 0)
+			    : asprintf(&folder, "%s/.cache/socker", home ? home : "") < 0) {
+		folder = NULL;	/* a failure leaves anything in it, and it is freed later */
 		return -1;
-	return asprintf(&file, "%s/%s-%s.checked-%016llx", folder, word, number,
-			(unsigned long long)hash_of(question, question_size)) < 0 ? -1 : 0;
+	}
+	if (asprintf(&file, "%s/%s-%s.checked-%016llx", folder, word, number,
+		     (unsigned long long)hash_of(question, question_size)) < 0) {
+		file = NULL;
+		return -1;
+	}
+	return 0;
 }
 
 static bool is_own_and_fresh(int fd)

@@ -1,9 +1,10 @@
 """One JSON line for each container step that starts, is refused, or ends on a node.
 
-Runs as root in the hooks.  The start is noted in the job's state too; the shim
-adds how each step ended (spank_plugin/plugin.c); the job's epilog joins the two,
-so that the end of a step waits for no Python.  A line that cannot be written is
-told to slurmd's log and keeps nobody from working.
+Runs as root in the hooks.  A step's start leaves the line of its end in the job's
+state, too, as far as it is known; the shim adds how each step ended
+(spank_plugin/plugin.c); the job's end joins the two, so that the end of a step waits
+for no Python.  The job's needs none either, as a rule (spank_plugin/ended_steps.c).
+A line that cannot be written is told to slurmd's log and keeps nobody from working.
 docs/admin/audit.md has the fields.
 """
 
@@ -26,12 +27,16 @@ from pycontrol.plaindata import dataclass, field
 from pycontrol.policy import ContainerSpec
 from pycontrol.state import JobState, Record
 
-STEPS = "steps"  # in the job's folder: for each step the line of its start
+STEPS = "steps"  # in the job's folder: for each step the template of its end's line
 ENDED = "ended"  # lines of the shim: step, exit status, milliseconds
 SYSLOG = "/dev/log"
 PRIORITY = 10 * 8 + 6  # authpriv, info (RFC 5424, 6.2.1)
 LONGEST_REASON = 500  # characters
 MOST_MOUNTS = 64
+# In a template, what differs from step to step, or is known later (spank_plugin/audit.c).
+MARKS = {"time": "\x01", "step": "\x02", "seconds": "\x03", "status": "\x04"}
+OF_THE_END = ("node", "job", "step", "uid", "user", "image", "made_of", "digest", "image_id")
+OF_THE_END += ("container",)
 
 
 @dataclass
@@ -99,9 +104,10 @@ def step(facts: StepFacts, channel: Channel) -> Iterator[Step]:
     line = seen.line("start")
     write(seen.config, channel, line)
     folder = JobState(facts.state_root, facts.node, facts.job_id).folder / STEPS
+    rest = template(end_of(line)).replace(MARKS["step"], str(facts.step_id))
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        state.write(folder / str(facts.step_id), json.dumps(line), mode=0o600)
+        state.write(folder / str(facts.step_id), rest, mode=0o600)
     except OSError as error:  # a full disk
         channel.log(f"audit: {error}: the step's end will be lost")
 
@@ -121,21 +127,41 @@ def end_job(facts: JobFacts, job: JobState, channel: Channel) -> None:
         return
     for path in sorted(started, key=lambda path: int(path.name)):
         try:
-            write(config, channel, _end(path, ended.get(int(path.name))))
+            put(config, channel, _end(path, ended.get(int(path.name))))
             path.unlink()  # gc may come once more
         except (OSError, ValueError, KeyError, SockerError) as error:
             channel.log(f"audit: {facts.job_id}.{path.name}: {error}: its end is lost")
 
 
-def _end(path: Path, ended: tuple[int, float] | None) -> dict[str, object]:
-    """The line for a step whose start is in the file."""
-    start = json.loads(trusted.read(path))
+def end_of(start: dict[str, object]) -> dict[str, object]:
+    """Of a step's start, what its end says, too; the rest is to come."""
+    known = {name: start[name] for name in OF_THE_END}
+    return {"time": "", "event": "end", **known, "seconds": 0, "status": None}
+
+
+def template(line: dict[str, object]) -> str:
+    """The line with marks, which no JSON has, for what is each step's own."""
+    tokens = {name: os.urandom(16).hex() for name in MARKS if name in line}
+    text = json.dumps(line | tokens)
+    for name, token in tokens.items():
+        quoted = token if name == "time" else f'"{token}"'
+        text = text.replace(quoted, MARKS[name])
+    return text
+
+
+def _end(path: Path, ended: tuple[int, float] | None) -> str:
+    """The line for a step whose start has left the file.  ValueError: it is damaged."""
+    text = trusted.read(path)
     status, when = ended or (None, time.time())
-    names = ("node", "job", "step", "uid", "user", "image", "made_of", "digest", "image_id")
-    names += ("container",)
-    seconds = round(when - path.stat().st_mtime, 3)
-    line = {"time": timestamp(when), "event": "end", **{name: start[name] for name in names}}
-    return line | {"seconds": seconds, "status": status}
+    values = {
+        "time": timestamp(when),
+        "seconds": f"{when - path.stat().st_mtime:.3f}",
+        "status": json.dumps(status),
+    }
+    for name, value in values.items():
+        text = text.replace(MARKS[name], value)
+    json.loads(text)
+    return text
 
 
 def ended_steps(job: JobState) -> dict[int, tuple[int, float]]:
@@ -155,7 +181,10 @@ def settings_of(facts: JobFacts) -> Config:
 
 
 def write(config: Config, channel: Channel, line: dict[str, object]) -> None:
-    text = json.dumps(line)
+    put(config, channel, json.dumps(line))
+
+
+def put(config: Config, channel: Channel, text: str) -> None:
     try:
         if config.audit_log:
             _append(Path(config.audit_log), text)

@@ -17,6 +17,7 @@ from cgroup import place, priority
 from cgroup.place import Anchor
 from pycontrol import (
     anchors,
+    ending,
     firstprocess,
     identity,
     imageuse,
@@ -62,6 +63,7 @@ def make(
         place_in_job(record, anchor, facts)
         write_accounts(spec, record, job)
         job.save(spec.key, record)
+        ending.keep(record, job, facts, config, since)
         undo.pop_all()
     return record
 

@@ -39,7 +39,7 @@ def _append(image_id: str, text: str) -> None:
     for folder in (FOLDER.parent, FOLDER):  # also the base of writable roots: root's alone
         folder.mkdir(mode=0o700, exist_ok=True)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(_path(image_id), flags, 0o600)
+    descriptor = os.open(path_of(image_id), flags, 0o600)
     try:
         os.write(descriptor, text.encode())
         os.utime(descriptor)
@@ -50,7 +50,7 @@ def _append(image_id: str, text: str) -> None:
 def names(image_id: str) -> list[str]:
     """By which socker brought it; none for others' images."""
     try:
-        return trusted.read(_path(image_id)).splitlines()
+        return trusted.read(path_of(image_id)).splitlines()
     except (OSError, NodeError):
         return []
 
@@ -58,15 +58,15 @@ def names(image_id: str) -> list[str]:
 def last(image_id: str) -> float | None:
     """Of the last use (seconds, epoch); None where there is no record."""
     try:
-        return _path(image_id).stat().st_mtime
+        return path_of(image_id).stat().st_mtime
     except OSError:
         return None
 
 
 def forget(image_id: str) -> None:
-    _path(image_id).unlink(missing_ok=True)
+    path_of(image_id).unlink(missing_ok=True)
 
 
-def _path(image_id: str) -> Path:
+def path_of(image_id: str) -> Path:
     """An id is the engine's: sha256:HEX."""
     return FOLDER / image_id.removeprefix("sha256:").replace("/", "_")

@@ -9,12 +9,11 @@ undone for a single step is Python's.
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pycontrol import audit, bridge, reads, shown, state
@@ -29,8 +28,6 @@ SETTLED = 2  # seconds: a file that is younger can change and keep its times
 # Of who the user is, beside what comes by network: for that the plan ages.
 ACCOUNTS = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
 FOR_TASKS = b"NMSGRWXAVUCH"  # records of bridge.h that are a plan's
-# In the audit's line, what differs from step to step (spank_plugin/start.c).
-MARKS = {"time": "\x01", "step": "\x02", "seconds": "\x03"}
 
 
 class Recorder:
@@ -77,15 +74,12 @@ class Recorder:
         entries += self._variables()
         if reads.tasks_matter:
             entries.append((b"I", str(self._facts.local_tasks)))
-        for path, identity in files.items():
-            entries.append((b"F", f"{' '.join(map(str, identity)) or 'none'}\0{path}"))
+        entries += [file_entry(path, identity) for path, identity in files.items()]
         entries += self._effects(seen, settings)
         entries += [(b"N" if r[:1] == b"N" else b"R", r) for r in self._records()]
-        entries.append((b"K", str(len(entries))))
-        data = b"".join(entry(kind, payload) for kind, payload in entries)
         path = Path(self._facts.plan_file)
         (path.parent / audit.STEPS).mkdir(mode=0o700, exist_ok=True)  # start.c writes there
-        state.write(path, data, mode=0o600)
+        state.write(path, seal(entries), mode=0o600)
 
     def _variables(self) -> Iterator[tuple[bytes, str]]:
         for name, value in self._facts.env.looked_up.items():
@@ -107,7 +101,9 @@ class Recorder:
         assert seen.record and seen.spec
         yield b"P", f"{seen.record.pid} {seen.record.start_time}"
         yield b"J", str(shown.steps_file(self._facts, seen.spec))
-        yield b"L", f"{settings.audit_log}\0{template(seen.line('start'))}"
+        start = seen.line("start")
+        lines = audit.template(start), audit.template(audit.end_of(start))
+        yield b"L", "\0".join((settings.audit_log, *lines))
         if settings.audit_syslog:
             yield b"Y", ""
 
@@ -126,14 +122,15 @@ def is_plain(spec: ContainerSpec) -> bool:
     )  # fmt: skip
 
 
-def template(line: dict[str, object]) -> str:
-    """The audit's line with marks, which no JSON has, for what is each step's own."""
-    tokens = {name: os.urandom(16).hex() for name in MARKS}
-    text = json.dumps(line | tokens)
-    for name, token in tokens.items():
-        quoted = token if name == "time" else f'"{token}"'
-        text = text.replace(quoted, MARKS[name])
-    return text
+def file_entry(path: str, identity: Sequence[int]) -> tuple[bytes, str]:
+    """A file as it was; none: it was not there."""
+    return b"F", f"{' '.join(map(str, identity)) or 'none'}\0{path}"
+
+
+def seal(entries: Sequence[tuple[bytes, str | bytes]]) -> bytes:
+    """What recorded.c reads, with its end."""
+    whole = [*entries, (b"K", str(len(entries)))]
+    return b"".join(entry(kind, payload) for kind, payload in whole)
 
 
 def entry(kind: bytes, payload: str | bytes) -> bytes:

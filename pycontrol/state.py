@@ -2,7 +2,7 @@
 
     /run/socker/NODE/JOB/           a job that asked for a container on this node
         groups, places              its cgroups, one a line; account, partition (slurmjob.py)
-        containers/NAME             those the engine was asked for
+        containers/NAME             those the engine was asked for; what ends one (ending.py)
         removal                     held while its end is worked on (jobend.py)
         progress                    of its early start (progress.py)
         KEY.lock, KEY.json          held while a container is made or removed; its record
@@ -115,6 +115,10 @@ class JobState:
     def note_container(self, name: str) -> None:
         """Before the engine is asked for one: the epilog looks for it from now on."""
         self._note("containers", name, "")
+
+    def note_end_of(self, name: str, data: bytes) -> None:
+        """It runs, and is recorded."""
+        write(self.folder / "containers" / name, data, mode=0o600)
 
     def forget_container(self, name: str) -> None:
         """It has been seen gone."""

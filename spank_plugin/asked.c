@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "recorded.h"
 #include "shim.h"
 
 enum { FIRST_SPECIAL_STEP = 0xfffffff0 };	/* slurm.h: the batch script and the like */

@@ -39,6 +39,7 @@ SHIM = [
     ),
     *("early.c", "enter.c", "prolog.c", "launch_arrange.c", "hint.c", "job_files.c", "adopt.c"),
     *("asked.c", "recorded.c", "replay.c", "start.c", "trace.c", "checked.c"),
+    *("audit.c", "job_end.c", "ended_steps.c", "engine.c"),
     *("join.c", "mounts.c", "paths.c", "targets.c", "syscalls.c", "caps.c", "read.c"),
 ]
 # No library and no start code: a process that is everywhere and does nothing is 12 KiB.

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "options.h"
+#include "recorded.h"
 
 enum {
 	LIFETIME = 300,		/* seconds */

@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "recorded.h"
 #include "shim.h"
 
 /* In user_init only the effective ids are the user's: the real uid is root's. */

@@ -13,7 +13,8 @@
  *   slurmstepd      task_post_fork       leave the task's channel to the task
  *   slurmstepd      task_exit, exit      end a hook that nobody waits for; behind
  *                                        the last task the step's end
- *   slurmd's child  job_epilog           run the Python hook if the job used us
+ *   slurmd's child  job_epilog           the job's end if it used us; the Python hook
+ *                                        where that is more than is recorded
  *
  * A step that asks for no container leaves each of these after one test, and no
  * Python is ever loaded (DESIGN D9): unless the site lets the hook decide of such
@@ -28,6 +29,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "recorded.h"
 #include "shim.h"
 
 SPANK_PLUGIN(socker, 1);
@@ -263,6 +265,9 @@ int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
 	job_forget_native(&request);
 	early_forget(&request);
 	if (!job_used_us(&request) || hook_config_parse(&config, ac, av))
+		return 0;
+	request.plugin_args = config.args;
+	if (job_end(&request) == 0)
 		return 0;
 	if (start(&request, SOCKER_JOB_EPILOG, 1) ||
 	    hook_wait(&hook, 0, config.timeout, tell_log, &none))

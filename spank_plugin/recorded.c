@@ -14,11 +14,21 @@
  *   'F' identity NUL path      a file as it was
  *   'P' pid start-time         the container's first process
  *   'J' path                   where the step's number is added
- *   'L' path NUL template      of the audit: its log ("": none), its line
- *   'Y'                        that line goes to syslog, too
+ *   'L' path NUL line NUL line   of the audit: its log ("": none), a start's line, and
+ *                              an end's (audit.c)
+ *   'Y'                        these lines go to syslog, too
  *   'N' kind                   a record for the tasks, with the container's namespace
  *   'R' record                 a record for the tasks
  *   'K' number                 of the entries before this one: the end
+ *
+ * And what a job's end does with one of its containers (job_end.c), by
+ * pycontrol/ending.py: 'B', 'F', 'Y', 'K', and
+ *
+ *   'A' word NUL word NUL ...  the arguments of the plugstack line
+ *   'S' path                   the engine's socket
+ *   'C' id                     the container
+ *   'G' path                   a file whose time is the image's last use
+ *   'O' path                   the audit's log ("": none)
  *
  * Whatever is missing, or cannot be read, or differs: the plan does not hold.
  */
@@ -31,6 +41,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "recorded.h"
 #include "shim.h"
 
 enum { LARGEST = 4 * 1024 * 1024 };
@@ -42,9 +53,9 @@ static bool is_roots_alone(const struct stat *status)
 	       status->st_size <= LARGEST;
 }
 
-int recorded_read(struct recorded *plan, const char *path)
+int recorded_read(struct recorded *plan, int folder, const char *path)
 {
-	int fd = *path ? open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+	int fd = *path ? openat(folder, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
 	struct stat status;
 
 	*plan = (struct recorded) { 0 };
@@ -131,6 +142,25 @@ static bool file_is(const char *identity, const char *path)
 	return !strcmp(now, identity);
 }
 
+/* The same words in the same order. */
+static bool arguments_are(const struct entry *entry, char **arguments)
+{
+	const char *word = entry->text, *end = entry->text + entry->size;
+
+	for (; arguments && *arguments && word < end; arguments++, word += strlen(word) + 1)
+		if (strcmp(*arguments, word))
+			return false;
+	return word == end && !(arguments && *arguments);
+}
+
+/* path NUL line NUL line */
+static bool has_lines(const struct entry *entry)
+{
+	size_t path = strlen(entry->text) + 1;
+
+	return path < entry->size && path + strlen(entry->text + path) + 1 < entry->size;
+}
+
 static bool entry_holds(const struct entry *entry, unsigned long number,
 			const struct step_request *request)
 {
@@ -151,17 +181,20 @@ static bool entry_holds(const struct entry *entry, unsigned long number,
 		return strtol(entry->text, NULL, 10) == request->channel_count;
 	case 'F':
 		return second < entry->text + entry->size && file_is(entry->text, second);
+	case 'A':
+		return arguments_are(entry, request->plugin_args);
 	case 'L':
-		return second < entry->text + entry->size;
+		return has_lines(entry);
 	case 'K':
 		return strtoul(entry->text, NULL, 10) == number;
 	default:
-		return strchr("PJYNR", entry->type) != NULL;
+		return strchr("PJYNRSCGO", entry->type) != NULL;
 	}
 }
 
 /* Each of these once, at least; the first and the last where they belong. */
-bool recorded_holds(struct recorded *plan, const struct step_request *request)
+bool recorded_holds(struct recorded *plan, const struct step_request *request,
+		    const char *types)
 {
 	char seen[128] = { 0 };
 	struct entry entry = { 0 };
@@ -175,7 +208,7 @@ bool recorded_holds(struct recorded *plan, const struct step_request *request)
 		seen[(int)entry.type] = 1;
 		number++;
 	}
-	for (const char *type = "BQTFPJLNRK"; *type; type++)
+	for (const char *type = types; *type; type++)
 		if (!seen[(int)*type])
 			return false;
 	return plan->next == plan->size && entry.type == 'K';

@@ -15,8 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "recorded.h"
 #include "shim.h"
 
+#define NEEDED "BQTFPJLNRK"	/* entries of a plan (recorded.c) */
 enum { SEND_TIMEOUT = 5 };	/* seconds that a task may take to make room for a record */
 
 struct player {
@@ -167,20 +169,21 @@ static int send_records(struct player *player, struct recorded *plan)
 
 static void note(struct player *player, struct recorded *plan)
 {
-	const char *template = NULL;
+	const char *line = NULL;
 	struct entry entry;
 	bool syslog = false;
 
 	plan->next = 0;
 	while (recorded_next(plan, &entry)) {
 		if (entry.type == 'L')
-			template = entry.text + strlen(entry.text) + 1;
+			line = entry.text + strlen(entry.text) + 1;
 		else if (entry.type == 'Y')
 			syslog = true;
 		else if (entry.type == 'J')
 			start_join(&player->start, entry.text);
 	}
-	start_note(&player->start, template, syslog);
+	if (line)
+		start_note(&player->start, line, line + strlen(line) + 1, syslog);
 }
 
 /* One record more, for the first task to show. */
@@ -205,10 +208,10 @@ int replay(const struct step_request *request)
 	};
 	int rc = -1;
 
-	if (recorded_read(&plan, request->plan_file))
+	if (recorded_read(&plan, AT_FDCWD, request->plan_file))
 		return -1;
 	/* If every task is gone Python finds that, too, and says so in its way. */
-	if (recorded_holds(&plan, request) && !prepare(&player, &plan) &&
+	if (recorded_holds(&plan, request, NEEDED) && !prepare(&player, &plan) &&
 	    !send_records(&player, &plan)) {
 		note(&player, &plan);
 		tell_time(&player);

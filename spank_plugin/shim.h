@@ -202,57 +202,6 @@ void early_wait(const struct step_request *request);	/* a step, a little, for it
 const char *early_directory(void);	/* where the job's command was started */
 void early_forget(const struct step_request *request);
 
-/* asked.c, recorded.c, replay.c: later steps of a job that ask the same, without Python */
-
-/* Fills in what was asked and the file of its plan; leaves both out where none is kept. */
-void asked_describe(struct step_request *request);
-/* A short name for such a piece. */
-uint64_t hash_of(const char *data, size_t size);
-
-struct recorded {
-	char *data;
-	size_t size, next;
-};
-
-struct entry {
-	char type;
-	char *text;		/* NUL behind its size bytes */
-	size_t size;
-};
-
-/* -1 where there is none, or it is not root's alone. */
-int recorded_read(struct recorded *plan, const char *path);
-/* The next entry; false at the end, and where none can be read. */
-bool recorded_next(struct recorded *plan, struct entry *entry);
-void recorded_free(struct recorded *plan);
-/* Whether all that the plan depends on is as it was. */
-bool recorded_holds(struct recorded *plan, const struct step_request *request);
-
-/*
- * In the hook's child, before Python.  0: the tasks have their plan.  -1: they do
- * not, and nothing was done: Python shall decide.
- */
-int replay(const struct step_request *request);
-
-/* start.c: what is kept of a step's start */
-
-struct start_files {
-	int log, step;		/* descriptors; -1: none */
-	const struct step_request *request;
-	long long since;	/* milliseconds, monotonic */
-};
-
-/* -1 where Python shall do it. */
-int start_open(struct start_files *files, const char *log);
-/* One more step of the container whose list is at path. */
-void start_join(const struct start_files *files, const char *path);
-/* A line of the audit, made of the template (pycontrol/replay.py). */
-void start_note(const struct start_files *files, const char *template, bool syslog);
-void start_forget(const struct start_files *files);
-void start_close(struct start_files *files);
-/* Milliseconds, monotonic. */
-long long start_clock(void);
-
 /* trace.c: SOCKER_TRACE=1 */
 
 #define TRACE_VARIABLE "SOCKER_TRACE"

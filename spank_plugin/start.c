@@ -2,24 +2,15 @@
  * start.c - what is kept of the start of a step whose plan was replayed: the lines
  * that Python would have written (pycontrol/audit.py, shown.py).
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "recorded.h"
 #include "shim.h"
-
-/* In a template: pycontrol/replay.py. */
-enum { TIME = '\1', STEP = '\2', SECONDS = '\3' };
-
-#define SYSLOG "/dev/log"
-#define PRIORITY "<86>"		/* authpriv, info (RFC 5424, 6.2.1) */
 
 static long long milliseconds(clockid_t clock)
 {
@@ -34,20 +25,6 @@ long long start_clock(void)
 	return milliseconds(CLOCK_MONOTONIC);
 }
 
-/* Opened anew each time: it may be rotated. */
-static int open_log(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-		      0600);
-	struct stat status;
-
-	if (fd >= 0 && (fstat(fd, &status) || !S_ISREG(status.st_mode))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 static int step_path(const struct step_request *request, char *path, size_t size)
 {
 	int length = snprintf(path, size, "%s/%s/%u/steps/%u", request->state_directory,
@@ -56,7 +33,7 @@ static int step_path(const struct step_request *request, char *path, size_t size
 	return length < 0 || (size_t)length >= size ? -1 : 0;
 }
 
-/* The line of a step's start is kept for that of its end, which the epilog writes. */
+/* The line of the step's end, as far as it is known, for the job's epilog. */
 static int open_step(const struct step_request *request)
 {
 	char path[512];
@@ -69,7 +46,7 @@ static int open_step(const struct step_request *request)
 int start_open(struct start_files *files, const char *log)
 {
 	if (*log)
-		files->log = open_log(log);
+		files->log = audit_open(log);
 	if (*log && files->log < 0)
 		return -1;
 	files->step = open_step(files->request);
@@ -105,75 +82,30 @@ void start_join(const struct start_files *files, const char *path)
 	}
 }
 
-/* RFC 3339, in UTC, with milliseconds. */
-static void put_time(FILE *out)
+static int keep_end(const struct start_files *files, const char *template)
 {
-	long long now = milliseconds(CLOCK_REALTIME);
-	time_t seconds = (time_t)(now / 1000);
-	char text[64];
-	struct tm parts;
-
-	if (gmtime_r(&seconds, &parts) && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts))
-		fprintf(out, "%s.%03lldZ", text, now % 1000);
-}
-
-static char *fill(const struct start_files *files, const char *template)
-{
-	char *line = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&line, &size);
-
-	for (; out && *template; template++) {
-		if (*template == TIME)
-			put_time(out);
-		else if (*template == STEP)
-			fprintf(out, "%u", files->request->step_id);
-		else if (*template == SECONDS)
-			fprintf(out, "%.3f", (double)(start_clock() - files->since) / 1000);
-		else
-			fputc(*template, out);
-	}
-	if (!out || fclose(out)) {
-		free(line);
-		return NULL;
-	}
-	return line;
-}
-
-/* Never waits: what a daemon that hangs does not take is lost. */
-static void tell_syslog(const char *line)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = SYSLOG };
-	int channel = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	char *text;
-
-	if (channel < 0)
-		return;
-	if (asprintf(&text, PRIORITY "socker: %s", line) >= 0) {
-		if (sendto(channel, text, strlen(text), MSG_NOSIGNAL,
-			   (struct sockaddr *)&address, sizeof(address)) < 0 &&
-		    errno != ENOENT && errno != ECONNREFUSED)	/* no syslog here */
-			fprintf(stderr, "audit: %s: %m\n", SYSLOG);
-		free(text);
-	}
-	close(channel);
-}
-
-void start_note(const struct start_files *files, const char *template, bool syslog)
-{
-	char *line = template ? fill(files, template) : NULL;
+	const struct audit_facts facts = { .step = files->request->step_id };
+	char *line = audit_fill(template, &facts);
 	size_t size = line ? strlen(line) : 0;
+	int rc = line && write(files->step, line, size) == (ssize_t)size ? 0 : -1;
 
-	if (!line || write(files->step, line, size) != (ssize_t)size)
-		fprintf(stderr, "audit: step %u: %m: its end is lost\n", files->request->step_id);
-	/* In one write, with its end. */
-	if (line && files->log >= 0) {
-		line[size] = '\n';
-		if (write(files->log, line, size + 1) != (ssize_t)size + 1)
-			fprintf(stderr, "audit: %m: lost: %.*s\n", (int)size, line);
-		line[size] = '\0';
-	}
-	if (line && syslog)
-		tell_syslog(line);
+	free(line);
+	return rc;
+}
+
+void start_note(const struct start_files *files, const char *template, const char *end,
+		bool syslog)
+{
+	const struct audit_facts facts = {
+		.step = files->request->step_id,
+		.when = milliseconds(CLOCK_REALTIME),
+		.milliseconds = start_clock() - files->since,
+	};
+	char *line = audit_fill(template, &facts);
+
+	if (keep_end(files, end))
+		fprintf(stderr, "audit: step %u: %m: its end is lost\n", facts.step);
+	if (!line || audit_write(files->log, syslog, line))
+		fprintf(stderr, "audit: %m: lost: %s\n", line ? line : "a line");
 	free(line);
 }

@@ -60,7 +60,7 @@ class Plans:
             entry("F", "none\0/nowhere/at/all"),
             entry("P", f"{me} {started(me)}"),
             entry("J", str(self.job / "key.steps")),
-            entry("L", f'{self.log}\0{{"time": "\1", "step": \2, "seconds": \3}}'),
+            entry("L", f'{self.log}\0{{"time": "\1", "step": \2, "seconds": \3}}\0{{"time": "\1", "step": \2, "status": \4}}'),
             entry("N", "Nmnt"),
             entry("R", "W/tmp"),
         ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pycontrol import bridge, pytorch, reads, replay
+from pycontrol import audit, bridge, pytorch, reads, replay
 from pycontrol.audit import Step, timestamp
 from pycontrol.bridge import StepFacts, Unheard
 from pycontrol.config import Config
@@ -178,6 +178,6 @@ def test_a_plan_that_cannot_be_written_fails_nothing(facts, old_files):
 def test_the_template_has_marks_for_what_differs():
     text = '\\"seconds\\": "\x01'
     line = {"time": timestamp(0), "user": text, "step": 4, "seconds": 0.1}
-    found = replay.template(line)
+    found = audit.template(line)
     filled = found.replace("\x01", "now").replace("\x02", "5").replace("\x03", "0.250")
     assert json.loads(filled) == {"time": "now", "user": text, "step": 5, "seconds": 0.25}

@@ -33,7 +33,7 @@ class Loaded:
 def parse_file(text: str, where: str) -> dict[str, object]:
     """The settings of a configuration file's text."""
     try:
-        table = tomlcache.parse(text)
+        table = tomlcache.parse(text, where)
     except ValueError as error:
         raise NodeError(f"{where}: it is not valid TOML: {error}: correct it") from error
     return {name: checked(FIELDS, name, value, where) for name, value in table.items()}

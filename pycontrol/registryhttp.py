@@ -13,6 +13,7 @@ import contextlib
 import re
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from pycontrol import retry
@@ -158,10 +159,9 @@ class Http:
             raise UserError(f"registry {self._registry}: it leads to an address without TLS")
         try:
             target, extra = self._route.target(url)
-            trusted = trust(self._registry, own) if scheme == "https" else None
-            connection = self._route.connection(scheme, host, self._connect, trusted)
+            trusting = partial(trust, self._registry, own) if scheme == "https" else None
+            connection = self._route.connected(scheme, host, self._connect, trusting)
             with contextlib.closing(connection):
-                connection.connect()
                 connection.sock.settimeout(self._answer)
                 connection.request(method, target, data or None, ALWAYS | headers | extra)
                 response = connection.getresponse()

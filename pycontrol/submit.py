@@ -111,6 +111,13 @@ def _write(options: Iterable[tuple[str, str]]) -> None:
     os.write(sys.stdout.fileno(), answer.encode(errors="surrogateescape"))
 
 
+def run() -> None:
+    """The program; it does not return."""
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 def main() -> int:
     plugstack = sys.argv[1:]
     prefix = next((a.removeprefix("prefix=") for a in plugstack if a.startswith("prefix=")), "")

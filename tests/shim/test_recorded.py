@@ -16,6 +16,8 @@ from pycontrol import bridge
 
 IMAGE = "container-image=busybox"
 NEEDED = "NEEDED-PYTHON"
+START = '{"time": "\1", "step": \2, "seconds": \3}'
+END = '{"time": "\1", "step": \2, "seconds": \3, "status": \4}'
 HOOK = f"send F{NEEDED}\nexit 1"
 
 
@@ -60,7 +62,7 @@ class Plans:
             entry("F", "none\0/nowhere/at/all"),
             entry("P", f"{me} {started(me)}"),
             entry("J", str(self.job / "key.steps")),
-            entry("L", f'{self.log}\0{{"time": "\1", "step": \2, "seconds": \3}}\0{{"time": "\1", "step": \2, "status": \4}}'),
+            entry("L", f"{self.log}\0{START}\0{END}"),
             entry("N", "Nmnt"),
             entry("R", "W/tmp"),
         ]
@@ -100,9 +102,9 @@ def test_the_task_gets_the_plan_and_the_start_is_noted(plans):
     plans.write(*plans.entries())
     output = plans.run()
     assert "setenv PWD=/tmp" in output and "task status 0" in output
-    line = (plans.job / "steps/42").read_text()
-    assert plans.log.read_text() == f"{line}\n"
+    line = plans.log.read_text()
     assert line.startswith('{"time": "20') and 'Z", "step": 42, "seconds": 0.0' in line
+    assert (plans.job / "steps/42").read_text() == END.replace("\2", "42")
     assert (plans.job / "key.steps").read_text() == "42\n"
 
 

@@ -28,7 +28,7 @@ def without_parser(monkeypatch):
 def test_parsed_once(kept, monkeypatch):
     assert tomlcache.parse(TEXT) == TABLE
     assert kept().stat().st_mode & 0o777 == 0o600
-    assert kept().parent.stat().st_mode & 0o777 == 0o700
+    assert kept().parent.stat().st_mode & 0o777 == 0o711
     without_parser(monkeypatch)
     assert tomlcache.parse(TEXT) == TABLE
     with pytest.raises(ImportError):
@@ -85,7 +85,7 @@ def test_the_folders_are_roots_whatever_the_umask(kept, umask):
     finally:
         os.umask(before)
     folder = kept().parent
-    assert [f.stat().st_mode & 0o777 for f in (folder, folder.parent)] == [0o700, 0o755]
+    assert [f.stat().st_mode & 0o777 for f in (folder, folder.parent)] == [0o711, 0o755]
 
 
 def test_of_a_user(kept, monkeypatch):

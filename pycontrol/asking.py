@@ -11,19 +11,22 @@ import json
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from pycontrol import as_user, credentials, registry
+from pycontrol import as_user
 from pycontrol.config import Config
 from pycontrol.credentials import Credentials
-from pycontrol.errors import UserError
+from pycontrol.errors import Unreachable, UserError
 from pycontrol.identity import Account
 from pycontrol.origin import Origin
 from pycontrol.patience import within
 from pycontrol.plaindata import asdict
-from pycontrol.registryhttp import Http, Unreachable
 from pycontrol.route import Route
 
+TYPE_CHECKING = False  # as in as_user.py
+if TYPE_CHECKING:
+    from pycontrol.registryhttp import Http
+
 LONGEST = 64 << 10  # bytes of a child's answer
-Question = Callable[[Http, Origin], str | None]
+Question = Callable[["Http", Origin], "str | None"]
 
 
 class Asker:
@@ -50,24 +53,31 @@ class Asker:
         self._silent: Unreachable | None = None
 
     def names(self, tag: str) -> str:
-        return self._ask(partial(registry.names, tag=tag))
+        return self._ask("names", tag=tag)
 
     def reads(self, digest: str) -> None:
-        self._ask(partial(registry.reads, digest=digest))
+        self._ask("reads", digest=digest)
 
     def shows(self, digest: str, image_id: str) -> None:
-        self._ask(partial(registry.shows, digest=digest, image_id=image_id))
+        self._ask("shows", digest=digest, image_id=image_id)
 
     def credentials(self) -> Credentials | None:
         """The user's, for the engine's pull."""
         if not self._found:
-            self._ask(None)
+            self._ask("")
         return self._found[0]
 
-    def _ask(self, question: Question | None) -> str:
-        """UserError with the registry's words; Unreachable at once, the second time."""
-        if question and self._silent:
+    def _ask(self, name: str, **words: str) -> str:
+        """UserError with the registry's words; Unreachable at once, the second time.
+
+        name: of a question in registry.py; "": the credentials are asked for alone
+        """
+        # Here: what a node has, and was confirmed, needs none of it.
+        from pycontrol import credentials, registry, registryhttp  # noqa: F401
+
+        if name and self._silent:
             raise self._silent
+        question = partial(getattr(registry, name), **words) if name else None
         route = self._route() if question else Route()
         # Not for Unreachable: the user can stop the child, and so call for this.
         late = f"registry {self._origin.registry}: no answer within {self._seconds} s"
@@ -85,6 +95,9 @@ class Asker:
 
     def _work(self, question: Question | None, route: Route) -> bytes:
         """As the user."""
+        from pycontrol import credentials
+        from pycontrol.registryhttp import Http
+
         origin = self._origin
         known = self._found or [credentials.look_up(origin.registry, self._account.home, self._env)]
         answer: dict = {"credentials": asdict(known[0]) if known[0] else None, "said": ""}

@@ -16,10 +16,9 @@ from pycontrol.asking import Asker
 from pycontrol.config import Config
 from pycontrol.confirmed import Confirmed
 from pycontrol.credentials import Credentials
-from pycontrol.errors import UserError
+from pycontrol.errors import Unreachable, UserError
 from pycontrol.image import Image, Reference
 from pycontrol.origin import Origin
-from pycontrol.registryhttp import Unreachable
 
 
 def is_public(origin: Origin, patterns: Iterable[str]) -> bool:

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from pycontrol import state, trusted
+from pycontrol.filename import file_name
 from pycontrol.plaindata import dataclass
 
 MOST = 4096  # records: users can cause any number; one that is lost is asked for again
@@ -46,13 +47,13 @@ class Confirmed:
 
     def is_shown(self, name: str, image_id: str) -> bool:
         """Whether the registry behind this name has proved to have the node's image."""
-        return self._text(self.folder / state.file_name(f"{name} {image_id}")) == ""
+        return self._text(self.folder / file_name(f"{name} {image_id}")) == ""
 
     def note_shown(self, name: str, image_id: str) -> None:
-        self._write(self.folder / state.file_name(f"{name} {image_id}"), "")
+        self._write(self.folder / file_name(f"{name} {image_id}"), "")
 
     def _of_user(self, uid: int, name: str) -> Path:
-        return self.folder / f"{uid}-{state.file_name(name)}"
+        return self.folder / f"{uid}-{file_name(name)}"
 
     def _time(self, path: Path) -> float:
         try:

@@ -26,17 +26,18 @@ from pycontrol import (
     provide,
     removal,
     slurm_commands,
+    sound,
     state,
 )
 from pycontrol import engine as engines
 from pycontrol.bridge import Channel, JobFacts, StepFacts
 from pycontrol.config import Config
 from pycontrol.engine import Engine, NewContainer
-from pycontrol.errors import EngineError, NodeError, NotHere, UserError
+from pycontrol.errors import EngineError, NodeError, NotHere
 from pycontrol.image import Reference
 from pycontrol.policy import ContainerSpec
 from pycontrol.provide import Found
-from pycontrol.rootfs import Root, is_small_regular_or_missing
+from pycontrol.rootfs import Root
 from pycontrol.state import JobState, Record
 
 ENGINES_OWN = ("/proc", "/sys", "/dev")  # file systems that it mounts in each container
@@ -55,7 +56,7 @@ def make(
     with removal.connected(config) as engine, contextlib.ExitStack() as undo:
         new, found, container = create(spec, engine, facts, config, channel, since, anchor)
         undo.callback(engine.remove, container)
-        refuse_strange_accounts(engine, container, spec)
+        sound.check(engine, container, spec.image.text, found.image, facts.state_root)
         record = start(engine, container, new.name, found, spec.image)
         seal(record)
         if spec.own_root:
@@ -111,20 +112,6 @@ def make_own_root(
     job.note_roots(folder.parent)
     ownroot.build(record, spec.account, folder)
     return partial(ownroot.remove, folder)
-
-
-def refuse_strange_accounts(engine: Engine, container: str, spec: ContainerSpec) -> None:
-    """The engine opens these files, as root and without a check, when it starts the container.
-
-    A pipe in their place would hang it (seen with Docker 20.10), a device node
-    would be opened, gigabytes of lines would be read.
-    """
-    for path in ("/etc/passwd", "/etc/group"):
-        if not is_small_regular_or_missing(partial(engine.file_status, container), path):
-            raise UserError(
-                f"image {spec.image.text}: its {path} is not a regular file of less than "
-                "1 MiB: such an image cannot be run: rebuild it"
-            )
 
 
 def new_container(

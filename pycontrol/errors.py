@@ -22,6 +22,14 @@ class UserError(SockerError):
     """The user asked for what does not exist or makes no sense."""
 
 
+class Unreachable(UserError):
+    """The registry gives no answer: nothing is known of what it would say."""
+
+
+class HungUp(Unreachable):
+    """It closed the connection without an answer."""
+
+
 class PolicyError(SockerError):
     """The site's configuration does not allow what the user asked for."""
 

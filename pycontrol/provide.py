@@ -18,13 +18,12 @@ from pycontrol.bridge import Channel, StepFacts
 from pycontrol.config import Config
 from pycontrol.confirm import Confirmer
 from pycontrol.engine import Engine
-from pycontrol.errors import PolicyError, UserError
+from pycontrol.errors import PolicyError, Unreachable, UserError
 from pycontrol.image import Image, Reference, split_reference
 from pycontrol.origin import Origin, digest_of, origin_of
 from pycontrol.plaindata import dataclass
 from pycontrol.policy import ContainerSpec
 from pycontrol.pull import Puller, Wanted
-from pycontrol.registryhttp import Unreachable
 from pycontrol.route import DIRECT, Route, is_loopback
 
 MOST_ASKED = 4  # registries, for an image that came from several

@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from pycontrol import retry
 from pycontrol.credentials import Credentials
-from pycontrol.errors import UserError
+from pycontrol.errors import HungUp, Unreachable, UserError
 from pycontrol.imagename import HUB
 from pycontrol.plaindata import dataclass
 from pycontrol.registrywords import refusal, token, trouble
@@ -34,14 +34,6 @@ FORM = "application/x-www-form-urlencoded"
 _PLAIN = re.compile(r"[!-\[\]-~]+")
 _PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
-
-
-class Unreachable(UserError):
-    """The registry gives no answer: nothing is known of what it would say."""
-
-
-class HungUp(Unreachable):
-    """It closed the connection without an answer."""
 
 
 @dataclass(frozen=True)

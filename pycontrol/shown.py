@@ -24,6 +24,7 @@ from pathlib import Path
 from pycontrol import state, trusted
 from pycontrol.bridge import StepFacts
 from pycontrol.errors import NodeError
+from pycontrol.filename import file_name
 from pycontrol.image import Image
 from pycontrol.policy import ContainerSpec
 from pycontrol.state import JobState, Record
@@ -39,7 +40,7 @@ _STEP_NAMES = {0xFFFFFFFB: "batch", 0xFFFFFFFA: "interactive"}
 
 def steps_file(facts: StepFacts, spec: ContainerSpec) -> Path:
     job = JobState(facts.state_root, facts.node, facts.job_id)
-    return job.folder / f"{state.file_name(spec.key)}.steps"
+    return job.folder / f"{file_name(spec.key)}.steps"
 
 
 def joined(spec: ContainerSpec, facts: StepFacts, record: Record, made: bool) -> None:

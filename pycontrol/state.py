@@ -18,6 +18,7 @@
     /run/socker/files/              image files that were imported (imagefile.py)
     /run/socker/confirmed/          what registries have confirmed lately (confirmed.py)
     /run/socker/images/             what users may know of the node's images (shown.py)
+    /run/socker/sound/              images that were looked at (sound.py)
 
 KEY is a hash of what the container is for: an image, a name, or a step (DESIGN D8).
 """
@@ -34,6 +35,7 @@ from pathlib import Path
 
 from pycontrol import tree, trusted
 from pycontrol.errors import NodeError
+from pycontrol.filename import file_name
 from pycontrol.image import Image
 from pycontrol.plaindata import asdict, dataclass
 
@@ -51,13 +53,6 @@ class Record:
     image: Image
     made_of: str = ""  # the image's name, as the step that made it gave it
     digest: str = ""  # of the registry that it came from
-
-
-def file_name(key: str) -> str:
-    """A file name for any text."""
-    import hashlib  # with it OpenSSL: 3 ms, which a job's end is spared
-
-    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:24]
 
 
 def pull_lock(root: Path, content: str) -> Path:

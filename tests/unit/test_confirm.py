@@ -15,10 +15,9 @@ from pycontrol.asking import Asker
 from pycontrol.config import Config
 from pycontrol.confirm import Confirmer, is_public
 from pycontrol.confirmed import MOST, Confirmed
-from pycontrol.errors import UserError
+from pycontrol.errors import Unreachable, UserError
 from pycontrol.image import Image
 from pycontrol.origin import Origin, origin_of
-from pycontrol.registryhttp import Unreachable
 from pycontrol.route import DIRECT
 from tests import registry_server
 from tests.registry_server import digest_of

@@ -2,10 +2,9 @@
 
 import pytest
 
-from pycontrol.errors import UserError
+from pycontrol.errors import Unreachable, UserError
 from pycontrol.image import Image, Reference
 from pycontrol.provide import Found, Provider
-from pycontrol.registryhttp import Unreachable
 
 OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 NAME = "r.org/a"

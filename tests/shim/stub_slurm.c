@@ -5,8 +5,8 @@
  *              [--tasks=N] [--linger]
  *
  * Loads the plugin as Slurm does and walks through the callbacks of one
- * context: local (srun), allocator (sbatch), remote (slurmstepd), prolog (slurmd),
- * extern (slurmstepd of a job's extern step).  In remote,
+ * context: local (srun), allocator (sbatch), remote (slurmstepd), prolog and epilog
+ * (slurmd), extern (slurmstepd of a job's extern step).  In remote,
  * a forked "task" that comes back from task_init prints RAN-ON-THE-NODE: the
  * words that must never show for a container step that failed.
  */
@@ -265,7 +265,8 @@ int main(int argc, char **argv)
 	}
 	context = !strcmp(argv[2], "local") ? S_CTX_LOCAL :
 		  !strcmp(argv[2], "allocator") ? S_CTX_ALLOCATOR :
-		  !strcmp(argv[2], "prolog") ? S_CTX_JOB_SCRIPT : S_CTX_REMOTE;
+		  !strcmp(argv[2], "prolog") || !strcmp(argv[2], "epilog") ? S_CTX_JOB_SCRIPT :
+		  S_CTX_REMOTE;
 	in_extern = !strcmp(argv[2], "extern");
 	for (int i = 3; i < argc; i++)
 		if (!strncmp(argv[i], "--arg=", 6))
@@ -279,7 +280,9 @@ int main(int argc, char **argv)
 		if (!strncmp(argv[i], "--option=", 9))
 			printf("option %d\n", give_option(argv[i] + 9));
 	if (context == S_CTX_JOB_SCRIPT) {
-		printf("prolog %d\n", call("slurm_spank_job_prolog"));
+		printf("%s %d\n", argv[2], call(!strcmp(argv[2], "prolog") ?
+						"slurm_spank_job_prolog" :
+						"slurm_spank_job_epilog"));
 		return 0;
 	}
 	if (context == S_CTX_REMOTE) {

@@ -5,7 +5,6 @@ The scripted hook says NEEDED-PYTHON and fails where it is called at all.
 
 import fcntl
 import os
-import struct
 import threading
 import time
 from pathlib import Path
@@ -13,22 +12,13 @@ from pathlib import Path
 import pytest
 
 from pycontrol import bridge
+from tests.recorded import entry, identity
 
 IMAGE = "container-image=busybox"
 NEEDED = "NEEDED-PYTHON"
 START = '{"time": "\1", "step": \2, "seconds": \3}'
 END = '{"time": "\1", "step": \2, "seconds": \3, "status": \4}'
 HOOK = f"send F{NEEDED}\nexit 1"
-
-
-def entry(kind: str, payload: str | bytes = b"") -> bytes:
-    data = payload.encode() if isinstance(payload, str) else payload
-    return kind.encode() + struct.pack("=I", len(data)) + data + b"\0"
-
-
-def identity(path: Path) -> str:
-    s = path.stat()
-    return f"{s.st_dev} {s.st_ino} {s.st_size} {s.st_mtime_ns} {s.st_ctime_ns}"
 
 
 def started(pid: int) -> int:

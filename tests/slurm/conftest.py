@@ -207,7 +207,14 @@ def leftovers() -> list[str]:
     """Everything that a finished job must not leave, in words."""
     found = [f"container {c}" for c in containers()]
     found += [f"cgroup {path}" for path in job_cgroups()]
-    kept = ("pulls", "files", "images", "confirmed", "settings")  # of the node, not of a job
+    kept = (
+        "pulls",
+        "files",
+        "images",
+        "confirmed",
+        "settings",
+        "sound",
+    )  # of the node, not of a job
     found += [f"file {path}" for path in STATE.glob("*/*") if path.parent.name not in kept]
     found += [f"writable root {path}" for path in Path("/var/lib/socker").glob("[!.]*/*")]
     extern = read("pgrep", "-f", "^sleep 100000000").split()  # Slurm's own, of each job

@@ -8,6 +8,8 @@ spank_plugin/recorded.c's.
 
 from __future__ import annotations
 
+import contextlib
+
 from pycontrol import bridge, imageuse, reads
 from pycontrol.bridge import JobFacts
 from pycontrol.config import Config
@@ -37,4 +39,5 @@ def keep(record: Record, job: JobState, facts: JobFacts, config: Config, since: 
     ]
     if config.audit_syslog:
         entries.append((b"Y", ""))
-    job.note_end_of(record.name, seal(entries))
+    with contextlib.suppress(OSError):  # a full disk
+        job.note_end_of(record.name, seal(entries))

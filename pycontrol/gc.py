@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cgroup import files
-from pycontrol import jobend, kernel, leftovers, living, ownroot, state
+from pycontrol import jobend, kernel, leftovers, living, locks, ownroot
 from pycontrol.bridge import Channel, JobFacts
 from pycontrol.errors import EngineError, NodeError, SockerError
 from pycontrol.leftovers import CONTAINER, DRAFT, LOCK, MOUNT, NOTE, ROOT, STATE, Thing
@@ -67,7 +67,7 @@ class Collector:
 
     def collect(self) -> list[Ruling]:
         """The same, done."""
-        with state.locked(self.root / "gc.lock", lambda: None, GC_WAIT):
+        with locks.locked(self.root / "gc.lock", lambda: None, GC_WAIT):
             rulings = self.survey()
             rulings.sort(key=lambda ruling: ORDER.index(ruling.thing.kind))
             return [self._carry_out(r) if r.what == GOES else r for r in rulings]
@@ -115,7 +115,7 @@ class Collector:
             if not ownroot.remove(path):
                 raise NodeError("it is large: its removal goes on")
         elif thing.kind == LOCK:
-            with state.locked(path, lambda: None, 0):
+            with locks.locked(path, lambda: None, 0):
                 path.unlink()
         elif path.is_dir():
             shutil.rmtree(path)

@@ -28,6 +28,7 @@ from pycontrol.engine import Engine
 from pycontrol.errors import EngineError, UserError
 from pycontrol.identity import Account
 from pycontrol.image import Image, Reference
+from pycontrol.locks import locked
 from pycontrol.openfile import Identity
 from pycontrol.patience import Teller, within
 from pycontrol.plaindata import asdict
@@ -80,7 +81,7 @@ class Importer:
         # A user's own locks, few: whoever holds one up keeps nobody else waiting.
         lock = self._root / "files" / f"{self._account.uid}-{self._key(file)[0]}.lock"
         with within(seconds, f"{too_long}: a smaller image, or a later try, may do"):
-            with state.locked(lock, self._waiting, seconds):
+            with locked(lock, self._waiting, seconds):
                 return self._recorded(file) or self._import(file)
 
     def _waiting(self) -> None:

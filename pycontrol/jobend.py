@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 
 from cgroup import remove as cgroups
-from pycontrol import audit, imageuse, living, ownroot, state
+from pycontrol import audit, imageuse, living, locks, ownroot, state
 from pycontrol.bridge import Channel, JobFacts
 from pycontrol.config import Config, load
-from pycontrol.errors import NodeError, SockerError
+from pycontrol.errors import JobEnded, NodeError, SockerError
 from pycontrol.plaindata import replace
 from pycontrol.state import JobState
 
@@ -43,8 +43,8 @@ def remove(facts: JobFacts, channel: Channel, patience: float = EPILOG_WAIT) -> 
     if not job.exists():
         return
     channel.ask_for_time(EPILOG_WAIT)
-    with contextlib.suppress(FileNotFoundError):  # another process was faster
-        with state.locked(job.removal_lock, lambda: None, patience):
+    with contextlib.suppress(FileNotFoundError, JobEnded):  # another process was faster
+        with locks.locked(job.removal_lock, lambda: None, patience, in_job=True):
             _remove_locked(job, facts, channel)
 
 
@@ -127,7 +127,7 @@ def wait_for_set_ups(job: JobState) -> None:
     end = time.monotonic() + SET_UP_WAIT
     for lock in job.locks():
         with contextlib.suppress(NodeError):  # one that hangs must not stop the epilog
-            with state.locked(lock, lambda: None, max(0, end - time.monotonic())):
+            with locks.locked(lock, lambda: None, max(0, end - time.monotonic())):
                 pass
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from cgroup import place
-from pycontrol import anchors, firstprocess, named, namespaces, ownroot, progress, shown, state
+from pycontrol import anchors, firstprocess, locks, named, namespaces, ownroot, progress, shown
 from pycontrol.bridge import Channel, StepFacts, Unheard
 from pycontrol.config import Config
 from pycontrol.errors import JobEnded, NodeError, UserError
@@ -42,7 +42,7 @@ def provide(spec: ContainerSpec, facts: StepFacts, config: Config, channel: Chan
         going_on = report or {"doing": "waiting for another step's set-up of", "what": spec.text}
         teller.tell(**going_on)
 
-    with state.locked(job.lock_file(spec.key), waiting, patience):
+    with locks.locked(job.lock_file(spec.key), waiting, patience, in_job=True):
         record = job.load(spec.key)
         if record and not firstprocess.is_alive(record):
             record = None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from pycontrol import imageuse, limits, shown, state
+from pycontrol import imageuse, limits, locks, shown, state
 from pycontrol.engine import Engine
 from pycontrol.errors import EngineError, NodeError, NotHere
 from pycontrol.image import split_reference
@@ -142,7 +142,7 @@ class Pruner:
 
     def prune(self) -> list[Decision]:
         """One image after the other; what is free is measured anew after each."""
-        with state.locked(self.root / "prune.lock", lambda: None, LOCK_WAIT):
+        with locks.locked(self.root / "prune.lock", lambda: None, LOCK_WAIT):
             images, total = self._look()
             done: list[Decision] = []
             while True:

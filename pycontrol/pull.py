@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pycontrol import imageuse, limits, retry, state
+from pycontrol import imageuse, limits, locks, retry, state
 from pycontrol.bridge import Channel
 from pycontrol.config import Config
 from pycontrol.credentials import Credentials
@@ -128,7 +128,7 @@ class Puller:
         def waiting() -> None:
             self._teller.tell("waiting for another step's pull of", wanted.reference.text)
 
-        with state.locked(lock, waiting, self._config.pull_timeout) as descriptor:
+        with locks.locked(lock, waiting, self._config.pull_timeout) as descriptor:
             return self._bring_locked(wanted, descriptor)
 
     def _bring_locked(self, wanted: Wanted, lock: int) -> Image:
@@ -193,7 +193,7 @@ class Puller:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._teller.tell("waiting for the registry, which is busy or failed, for", text)
-            time.sleep(state.POLL)
+            time.sleep(locks.POLL)
 
     def _pull_name(
         self, name: str, credentials: Credentials | None, text: str, progress: Progress

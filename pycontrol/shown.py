@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pycontrol import state, trusted
+from pycontrol import locks, state, trusted
 from pycontrol.bridge import StepFacts
 from pycontrol.errors import NodeError
 from pycontrol.filename import file_name
@@ -89,7 +89,7 @@ def used(root: Path, uid: int, name: str, image: Image) -> None:
         "used": int(time.time()),
     }
     path = root / FOLDER / f"{uid}.json"
-    with state.locked(path.with_suffix(".lock"), lambda: None, LOCK_WAIT):
+    with locks.locked(path.with_suffix(".lock"), lambda: None, LOCK_WAIT):
         kept = [other for other in _read(path) if other["image"] != name]
         _write(path, uid, [entry, *kept][:MOST_IMAGES])
 
@@ -106,7 +106,7 @@ def forget(root: Path, image_id: str) -> None:
     """The node does not have the image any more."""
     with contextlib.suppress(*HARMLESS):
         for path in (root / FOLDER).glob("*.json"):
-            with state.locked(path.with_suffix(".lock"), lambda: None, LOCK_WAIT):
+            with locks.locked(path.with_suffix(".lock"), lambda: None, LOCK_WAIT):
                 _write(path, int(path.stem), _without(image_id, path))
         if (path := _listed(root)).exists():
             listed(root, _without(image_id, path))

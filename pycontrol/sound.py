@@ -10,6 +10,7 @@ its id, which is a sum of its content; to look, the engine mounts and unmounts i
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def check(engine: Engine, container: str, name: str, image: Image, root: Path) -
                 f"image {name}: its {path} is not a regular file of less than 1 MiB: such an "
                 "image cannot be run: rebuild it"
             )
-    _note(seen)
+    with contextlib.suppress(OSError):  # a full disk: it is looked at again
+        _note(seen)
 
 
 def _note(path: Path) -> None:

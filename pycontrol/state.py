@@ -25,12 +25,9 @@ KEY is a hash of what the container is for: an image, a name, or a step (DESIGN 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from pycontrol import tree, trusted
@@ -38,8 +35,6 @@ from pycontrol.errors import NodeError
 from pycontrol.filename import file_name
 from pycontrol.image import Image
 from pycontrol.plaindata import asdict, dataclass
-
-SOON, POLL = 0.002, 0.05  # seconds between two tries of a lock: at least, and at most
 
 
 @dataclass(frozen=True)
@@ -210,35 +205,3 @@ def write(path: Path, text: str | bytes, mode: int, owner: int = -1) -> None:
         draft.unlink()
         raise OSError(error.errno, error.strerror, str(path)) from error
     draft.replace(path)
-
-
-@contextlib.contextmanager
-def locked(path: Path, waiting: Callable[[], None], seconds: float) -> Iterator[int]:
-    """Hold a lock that ends with its holder, however that ends.
-
-    `waiting` is called at each try that finds it held; it may raise.  Yields
-    the lock file's descriptor.  Raises NodeError after `seconds`.
-    """
-    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-    began = time.monotonic()
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            while not _try_lock(descriptor):
-                waiting()
-                if (waited := time.monotonic() - began) > seconds:
-                    raise NodeError(f"{path}: the lock was not free in {seconds:.0f} s: try again")
-                time.sleep(min(max(SOON, waited / 20), POLL))
-            if os.fstat(descriptor).st_nlink:  # else its last holder has removed it
-                yield descriptor
-                return
-        finally:
-            os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

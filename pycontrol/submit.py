@@ -11,6 +11,7 @@ partition and account the job will run is a refusal here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -114,7 +115,9 @@ def _write(options: Iterable[tuple[str, str]]) -> None:
 def run() -> None:
     """The program; it does not return."""
     status = main()
-    sys.stderr.flush()
+    if sys.stderr:  # None where srun has none
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
     os._exit(status)
 
 

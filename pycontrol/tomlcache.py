@@ -32,11 +32,12 @@ def parse(text: str, where: str = "") -> dict[str, object]:
     with contextlib.suppress(OSError, NodeError, ValueError, TypeError):
         of, table = json.loads(trusted.read(kept))
         if of == text:
+            _keep_mode(kept, where)
             return table
     table = _parse(text)
     if os.geteuid() == 0:
         with contextlib.suppress(OSError, TypeError):  # TypeError: JSON has no dates
-            _keep(kept, json.dumps([text, table]), mode=0o644 if _is_public(where) else 0o600)
+            _keep(kept, json.dumps([text, table]), mode=_mode(where))
     return table
 
 
@@ -59,6 +60,18 @@ def _is_public(where: str) -> bool:
         return passed and path.is_file() and bool(path.stat().st_mode & stat.S_IROTH)
     except OSError:
         return False
+
+
+def _keep_mode(kept: Path, where: str) -> None:
+    """As the settings' file was opened or closed to users since."""
+    mode = _mode(where)
+    if os.geteuid() == 0 and kept.stat().st_mode & 0o777 != mode:
+        kept.chmod(mode)
+        FOLDER.chmod(0o711)
+
+
+def _mode(where: str) -> int:
+    return 0o644 if _is_public(where) else 0o600
 
 
 def _keep(path: Path, text: str, mode: int) -> None:

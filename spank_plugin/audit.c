@@ -17,7 +17,7 @@
 #include "shim.h"
 
 /* audit.MARKS. */
-enum { TIME = '\1', STEP = '\2', SECONDS = '\3', STATUS = '\4' };
+enum { TIME = '\1', STEP = '\2', SECONDS = '\3' };
 
 #define SYSLOG "/dev/log"
 #define PRIORITY "<86>"		/* authpriv, info (RFC 5424, 6.2.1) */
@@ -55,7 +55,7 @@ static void put(FILE *out, char mark, const struct audit_facts *facts)
 		put_time(out, facts->when);
 	else if (mark == SECONDS && facts->when)
 		fprintf(out, "%.3f", (double)facts->milliseconds / 1000);
-	else if (mark == STATUS && facts->status)
+	else if (mark == AUDIT_STATUS && facts->status)
 		fputs(facts->status, out);
 	else
 		fputc(mark, out);

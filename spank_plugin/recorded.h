@@ -66,6 +66,8 @@ long long start_clock(void);
 
 /* audit.c: lines of which Python has made templates */
 
+enum { AUDIT_STATUS = '\4' };	/* the mark of what only an end has */
+
 struct audit_facts {
 	unsigned step;
 	long long when;		/* milliseconds, epoch; 0: it has not happened */

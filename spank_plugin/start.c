@@ -89,6 +89,8 @@ static int keep_end(const struct start_files *files, const char *template)
 	size_t size = line ? strlen(line) : 0;
 	int rc = line && write(files->step, line, size) == (ssize_t)size ? 0 : -1;
 
+	if (rc && ftruncate(files->step, 0))	/* half a line is none */
+		fprintf(stderr, "audit: %m\n");
 	free(line);
 	return rc;
 }

@@ -97,7 +97,7 @@ def alignment(rounds: int) -> Iterator[Comparison]:
                 "docker run": partial(root.time, *step, *docker_run(image)),
                 "container": partial(user.time, *step, *inside, str(SCRIPT)),
             }
-            found = pairs(kinds, max(3, rounds // 4))
+            found = pairs(kinds, rounds)
             title = f"bowtie2 in {count} process{'es' * (count > 1)}"
             yield Comparison("S11", title, "native", "container", 1.02, at=count, samples=found)
             others = {kind: found[kind] for kind in ("docker run", "container")}

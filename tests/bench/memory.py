@@ -39,7 +39,7 @@ def of_step(*options: str) -> tuple[float, float]:
 
 def resident(rounds: int) -> Iterator[Comparison]:
     """S8: of one step at a time, on an otherwise idle node."""
-    few = max(2, rounds // 5)
+    few = max(2, rounds // 2)
     native = [of_step()[0] for _ in range(few)]
     with_container = [of_step(f"--container-image={IMAGE}") for _ in range(few)]
     yield Comparison(

@@ -86,7 +86,7 @@ class FirstUsers:
 def first_users(rounds: int) -> Iterator[Comparison]:
     """S9: against one user alone, each time from an engine without the image."""
     provide()
-    count, few = len(USERS), max(2, rounds // 5)
+    count, few = len(USERS), max(2, rounds // 2)
     kinds = ("one", f"{count} at once")
     with contextlib.ExitStack() as stack:
         door = stack.enter_context(contextlib.closing(SlowRegistry(PORT, 0)))

@@ -82,17 +82,21 @@ def _plan(write: Callable[[Channel], None]) -> bytes:
     )
 
 
-def _recorded() -> bytes:
-    """A plan that holds for fuzz_recorded.c's request."""
-    entries = [
-        entry(kind, payload)
-        for kind, payload in (
-            (b"B", str(ABI)), (b"Q", "question"), (b"T", str(2**62)), (b"E", "COLOUR=red"),
-            (b"U", "SHAPE"), (b"F", "none\0/nowhere/at/all"), (b"P", "77 1234"), (b"J", "/j"),
-            (b"L", '/log\0{"time": "\1", "step": \2}'), (b"Y", ""), (b"N", "Nmnt"), (b"R", "W/"),
-        )
-    ]  # fmt: skip
-    return b"".join(entries) + entry(b"K", str(len(entries)))
+def _recorded(*entries: tuple[bytes, str]) -> bytes:
+    return b"".join(entry(*one) for one in (*entries, (b"K", str(len(entries)))))
+
+
+# They hold for fuzz_recorded.c's request.
+_REPLAYED = _recorded(
+    (b"B", str(ABI)), (b"Q", "question"), (b"T", str(2**62)), (b"E", "COLOUR=red"),
+    (b"U", "SHAPE"), (b"F", "none\0/nowhere/at/all"), (b"P", "77 1234"), (b"J", "/j"),
+    (b"L", '/log\0{"time": "\1", "step": \2}\0{"status": \4}'), (b"Y", ""), (b"N", "Nmnt"),
+    (b"R", "W/"),
+)  # fmt: skip
+_END = _recorded(
+    (b"B", str(ABI)), (b"A", "python=/p\0timeout=2\0"), (b"F", "none\0/nowhere/at/all"),
+    (b"S", "/run/docker.sock"), (b"C", "0f" * 32), (b"G", "/used"), (b"O", "/log"), (b"Y", ""),
+)  # fmt: skip
 
 
 SEEDS = {
@@ -111,7 +115,7 @@ SEEDS = {
     "prolog": [
         b"export A=b\nunset  B \nprint hello\nexport  C \t = d = e\njunk\nexport =\nunset =\n",
     ],
-    "recorded": [_recorded()],
+    "recorded": [_REPLAYED, _END],
     "mountinfo": [
         b"22 1 8:1 / /usr rw,nosuid shared:1 - ext4 /dev/sda1 rw\n"
         b"23 22 0:5 / /usr/share rw - tmpfs t rw\n24 22 0:6 / /us\\040r rw - tmpfs t rw\n",

@@ -129,9 +129,9 @@ def test_steps_in_their_order_and_one_whose_end_nobody_saw(job):
 
 @pytest.mark.parametrize("answer", ["404 Not Found", "409 Conflict"])
 def test_a_container_that_is_gone_or_going(job, answer):
-    job.engine.answers = [answer, '200 OK\n{"StatusCode": 137}']
+    job.engine.answers = [answer, '200 OK\n{"StatusCode": 137}', "404 Not Found"]
     assert job.ends()
-    waited = [f"POST /containers/{ID}/wait?condition=removed HTTP/1.0"]
+    waited = [f"POST /containers/{ID}/wait?condition=removed HTTP/1.0", REMOVE]
     assert job.engine.asked == [REMOVE] + (waited if answer.startswith("409") else [])
 
 
@@ -141,8 +141,13 @@ def test_a_container_that_is_gone_or_going(job, answer):
         ["500 Internal Server Error"],
         ["what?"],
         [""],
-        ["409 Conflict", "200 OK\n"],  # it was cut off
-        ["409 Conflict", "500 Internal Server Error"],
+        [
+            "409 Conflict",
+            '200 OK\n{"StatusCode": 137, "Error": {"Message": "busy"}}',
+            "409 Conflict",
+        ],
+        ["409 Conflict", "200 OK", "500 Internal Server Error"],
+        ["409 Conflict", "", "409 Conflict"],
     ],
 )
 def test_a_container_that_stays(job, answers):
@@ -219,16 +224,45 @@ def test_what_is_pythons(job, name):
     assert not job.ends()
 
 
-@pytest.mark.parametrize("groups", ["", "relative\n", "/\n", "x" * 70000])
+@pytest.mark.parametrize("groups", ["", "relative\n", "/\n", "/gone/1\n" * 9000])
 def test_groups_that_slurm_has_left_or_that_nobody_knows(job, groups):
     job.write("groups", groups)
     assert not job.ends()
 
 
-def test_a_damaged_line_is_its_steps_alone(job):
-    job.write("steps/2", "")
+@pytest.mark.parametrize("text", ["", '{"event": "start"}', END[:-1], END[:20]])
+def test_a_damaged_line_is_pythons(job, text):
+    """The rest, too."""
+    job.write("steps/2", text)
     assert not job.ends()
     assert job.engine.asked == [REMOVE]
+    assert (job.state / "steps/2").exists() and (job.state / "steps/3").exists()
+    assert job.log.read_text() == ""
+
+
+@pytest.mark.parametrize("text", ["3\n", "3 0\n", "3 0 5 6\n", "x 0 5\n", "3 0 5\nhalf"])
+def test_ends_that_cannot_be_understood(job, text):
+    job.write("ended", text)
+    assert not job.ends()
+    assert (job.state / "steps/3").exists()
+
+
+def test_of_two_ends_of_a_step_the_last_counts(job):
+    """Or of many steps; none of them needs the others' lines."""
+    for number in range(1000, 6000):
+        job.write(f"steps/{number}", END.replace(" 3,", f" {number},"))
+    ended = "".join(f"{number} {number % 7} {number}000\n" for number in range(1000, 6000))
+    job.write("ended", f"3 1 5\n{ended}3 0 1700000000250\n")
+    assert job.ends()
+    lines = job.lines()
+    assert [(x["step"], x["status"]) for x in lines[:3]] == [(3, 0), (1000, 6), (1001, 0)]
+    assert len(lines) == 5001
+
+
+def test_no_end_is_known(job):
+    (job.state / "ended").unlink()
+    assert job.ends()
+    assert [line["status"] for line in job.lines()] == [None]
 
 
 def test_a_log_that_cannot_be_written(job):

@@ -122,3 +122,15 @@ def test_a_step_whose_start_cannot_be_noted_runs(facts, monkeypatch):
     with audit.step(facts, log):
         pass
     assert "No space left on device: the step's end will be lost" in log.lines[-1]
+
+
+def test_a_step_that_an_older_release_has_started(facts):
+    """It left the whole line of the start."""
+    start(facts)
+    job = JobState(facts.state_root, "n1", 7)
+    (job.folder / "steps/3").write_text((facts.state_root / "audit").read_text())
+    (job.folder / "ended").write_text("3 130 1700000000250\n")
+    audit.end_job(facts, job, Log())
+    ended = lines(facts)[1]
+    assert (ended["event"], ended["step"], ended["status"]) == ("end", 3, 130)
+    assert ended["time"] == "2023-11-14T22:13:20.250Z" and "mounts" not in ended

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cgroup import stepd
-from pycontrol import gc, leftovers, living, slurmjob, state
+from pycontrol import gc, leftovers, living, locks, slurmjob, state
 from pycontrol.gc import GOES, STAYS
 from pycontrol.leftovers import Thing
 from pycontrol.living import Verdict
@@ -209,7 +209,7 @@ def test_a_lock_that_was_removed_meanwhile_is_taken_anew(tmp_path):
                 path.unlink()
                 fcntl.flock(gc_has, fcntl.LOCK_UN)
 
-        with state.locked(path, waiting, 5) as descriptor:
+        with locks.locked(path, waiting, 5) as descriptor:
             assert waited
             assert os.path.sameopenfile(descriptor, os.open(path, os.O_RDONLY))
 

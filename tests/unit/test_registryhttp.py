@@ -1,6 +1,7 @@
 """Where requests may go, by which way, and what is believed of the answers."""
 
 import socket
+import ssl
 import threading
 
 import pytest
@@ -284,3 +285,37 @@ def test_plain_http_goes_through_the_proxy():
 def test_a_token_that_is_none(body):
     with pytest.raises(UserError, match="gives no token"):
         registrywords.token(body, "r.org")
+
+
+def test_an_authority_in_the_one_file_only():
+    """What is not found by its name in the folder is looked for in the file of all."""
+    tried = []
+
+    class Connection:
+        def __init__(self, context):
+            self.context = context
+
+        def connect(self) -> None:
+            if self.context != "all":
+                raise ssl.SSLCertVerificationError
+
+    class Way(Route):
+        def connection(self, scheme, netloc, timeout, trust):
+            return Connection(trust)
+
+    def trusting(all_read: bool) -> str:
+        tried.append(all_read)
+        return "all" if all_read else "one"
+
+    assert Way().connected("https", "r.org", 1, trusting).context == "all"
+    assert tried == [False, True]
+    with pytest.raises(ssl.SSLCertVerificationError):
+        Way().connected("https", "r.org", 1, lambda all_read: "none")
+
+
+def test_authorities_are_looked_up_where_they_are_hashed(tmp_path, monkeypatch):
+    monkeypatch.setattr(route, "CA_FOLDER", str(tmp_path))
+    assert route.trust("r.org", insecure=False).cert_store_stats()["x509_ca"] > 0
+    (tmp_path / "0123abcd.0").touch()
+    assert route.trust("r.org", insecure=False).cert_store_stats()["x509_ca"] == 0
+    assert route.trust("r.org", insecure=False, all_read=True).cert_store_stats()["x509_ca"] > 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pycontrol import bridge, errors, firstprocess, patience, state
+from pycontrol import bridge, errors, firstprocess, locks, patience, state
 from pycontrol.bridge import Channel
 from pycontrol.errors import JobEnded, NodeError, printable
 from pycontrol.image import Image, Reference
@@ -95,21 +95,21 @@ def test_a_process_with_an_evil_name(tmp_path):
 def test_lock_waits_and_gives_up(tmp_path):
     path = tmp_path / "lock"
     waited = []
-    with state.locked(path, lambda: None, 1):
+    with locks.locked(path, lambda: None, 1):
         started = time.monotonic()
         with pytest.raises(NodeError, match="was not free"):
-            with state.locked(path, lambda: waited.append(1), 0.2):
+            with locks.locked(path, lambda: waited.append(1), 0.2):
                 pass
         assert 0.2 <= time.monotonic() - started < 5
     assert waited
-    with state.locked(path, lambda: None, 1):
+    with locks.locked(path, lambda: None, 1):
         pass
 
 
 def test_lock_does_not_follow_links(tmp_path):
     (tmp_path / "lock").symlink_to("/etc/hostname")
     with pytest.raises(OSError, match="symbolic"):
-        with state.locked(tmp_path / "lock", lambda: None, 1):
+        with locks.locked(tmp_path / "lock", lambda: None, 1):
             pass
 
 
@@ -259,3 +259,9 @@ def test_a_disk_that_is_full_is_the_nodes_fault():
     )
     with pytest.raises(FileNotFoundError), errors.disk_errors():
         raise FileNotFoundError(errno.ENOENT, "a bug", "/x")
+
+
+def test_a_lock_of_a_job_does_not_bring_its_folder_back(tmp_path):
+    with pytest.raises(JobEnded), locks.locked(tmp_path / "7/a.lock", lambda: None, 1, in_job=True):
+        pass
+    assert not (tmp_path / "7").exists()

@@ -92,3 +92,18 @@ def test_of_a_user(kept, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1001)
     assert tomlcache.parse(TEXT) == TABLE
     assert not kept().exists()
+
+
+def test_users_may_read_it_where_they_may_read_the_settings(kept, tmp_path):
+    settings = tmp_path / "settings.toml"
+    settings.write_text(TEXT)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and len(folder.parts) > 2:
+            folder.chmod(0o755)
+    for mode, expected in ((0o644, 0o644), (0o600, 0o600), (0o644, 0o644)):
+        settings.chmod(mode)
+        assert tomlcache.parse(TEXT, str(settings)) == TABLE
+        assert kept().stat().st_mode & 0o777 == expected
+    settings.parent.chmod(0o700)
+    tomlcache.parse(TEXT, str(settings))
+    assert kept().stat().st_mode & 0o777 == 0o600

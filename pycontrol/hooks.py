@@ -13,7 +13,8 @@ success; raising a SockerError fails the step with its text.
     step_end     slurmstepd, behind the last task, where the step left something
                  to save or to remove
     job_epilog   (jobend.py) slurmd, once per node and job that asked for a container:
-                 nothing of the job's containers stays on the node
+                 nothing of the job's containers stays on the node; where all that
+                 takes is recorded the shim does it (spank_plugin/job_end.c)
 
 The user's tasks are not started here: they stay children of slurmstepd and
 enter the container by themselves (spank_plugin/join.c), following the plan

@@ -26,21 +26,12 @@ from cffi import FFI
 HERE = Path(__file__).resolve().parent
 SHIM = [
     *("plugin.c", "options.c", "submit.c", "submit_check.c", "submit_directory.c", "digest.c"),
-    *(
-        "protect.c",
-        "inside.c",
-        "step.c",
-        "args.c",
-        "hook.c",
-        "child.c",
-        "leave.c",
-        "records.c",
-        "plan.c",
-    ),
+    *("protect.c", "inside.c", "step.c", "args.c", "plan.c"),
+    *("hook.c", "child.c", "leave.c", "records.c", "descriptors.c"),
     *("early.c", "enter.c", "prolog.c", "launch_arrange.c", "hint.c", "job_files.c", "adopt.c"),
     *("asked.c", "recorded.c", "replay.c", "start.c", "trace.c", "checked.c"),
     *("audit.c", "job_end.c", "ended_steps.c", "engine.c"),
-    *("join.c", "mounts.c", "paths.c", "targets.c", "syscalls.c", "caps.c", "read.c"),
+    *("join.c", "share.c", "mounts.c", "paths.c", "targets.c", "syscalls.c", "caps.c", "read.c"),
 ]
 # No library and no start code: a process that is everywhere and does nothing is 12 KiB.
 BARE = ["-nostdlib", "-ffreestanding", "-fno-stack-protector", "-Wl,-z,noseparate-code"]

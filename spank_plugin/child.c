@@ -20,12 +20,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "recorded.h"
 #include "shim.h"
+
+enum { ROOM_OF_A_CHANNEL = 4096 };	/* bytes that the kernel takes for it, and some more */
 
 /* In user_init only the effective ids are the user's: the real uid is root's. */
 static int become_root(void)
@@ -47,33 +50,45 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int by_number(const void *one, const void *other)
+/* Keep the queue, stderr and an early start's lock; nothing of srun's connections. */
+static int arrange_descriptors(int queue, int errors)
 {
-	return *(const int *)one - *(const int *)other;
-}
+	int null = open("/dev/null", O_RDWR), held = early_held();
+	unsigned low, high;
 
-/* Keep the channels, stderr and an early start's lock; nothing of srun's connections. */
-static int arrange_descriptors(const int *channels, size_t count, int errors)
-{
-	int null = open("/dev/null", O_RDWR), *kept = calloc(count + 1, sizeof(*kept));
-	unsigned next = STDERR_FILENO + 1;
-	size_t total = count + (early_held() >= 0);
-
-	if (!kept || null < 0 || dup2(errors, STDERR_FILENO) < 0 ||
+	if (null < 0 || dup2(errors, STDERR_FILENO) < 0 ||
 	    dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
 		return -1;
-	memcpy(kept, channels, count * sizeof(*kept));
-	kept[count] = early_held();
-	qsort(kept, total, sizeof(*kept), by_number);
-	for (size_t i = 0; i < total; i++) {
-		unsigned one = (unsigned)kept[i];
+	low = (unsigned)(held >= 0 && held < queue ? held : queue);
+	high = (unsigned)(held > queue ? held : queue);
+	if ((low > STDERR_FILENO + 1 && close_range(STDERR_FILENO + 1, low - 1, 0)) ||
+	    (high > low + 1 && close_range(low + 1, high - 1, 0)))
+		return -1;
+	return close_range(high + 1, ~0U, 0);
+}
 
-		if (one > next && close_range(next, one - 1, 0))
-			return -1;
-		next = one + 1;
+/*
+ * One channel for each task, which takes it later: the queue gets room for all, since
+ * what has none waits for a task to come.
+ */
+static int *make_channels(int queue, size_t count)
+{
+	int *channels = calloc(count, sizeof(*channels)), pair[2];
+	int room = (int)count * ROOM_OF_A_CHANNEL;
+
+	if (!channels)
+		return NULL;
+	setsockopt(queue, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+	for (size_t i = 0; i < count; i++) {
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+			return NULL;
+		if (packet_send(queue, "", 1, pair[1]) != 1)
+			return NULL;
+		close(pair[1]);
+		channels[i] = pair[0];
 	}
-	free(kept);
-	return close_range(next, ~0U, 0);
+	close(queue);
+	return channels;
 }
 
 /*
@@ -149,7 +164,7 @@ static void let_go(void)
 }
 
 _Noreturn void hook_child(const struct hook_config *config, struct step_request *request,
-			  pid_t parent, int *channels, size_t count, int errors)
+			  pid_t parent, int queue, size_t count, int errors)
 {
 	pid_t worker = 0;
 	sigset_t awaited;
@@ -164,13 +179,17 @@ _Noreturn void hook_child(const struct hook_config *config, struct step_request 
 	/* After the change of ids, which clears it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM) || getppid() != parent)
 		_exit(1);
-	if (arrange_descriptors(channels, count, errors))
+	if (arrange_descriptors(queue, errors))
 		_exit(1);
+	request->channels = make_channels(queue, count);
+	if (!request->channels) {
+		fprintf(stderr, "no channels for the tasks: %m\n");
+		_exit(1);
+	}
+	request->channel_count = (int32_t)count;
 	allow_oom_kill();
 	if (request->hook == SOCKER_JOB_START)
 		leave_job();
-	request->channels = channels;
-	request->channel_count = (int32_t)count;
 	asked_describe(request);
 	if (request->hook == SOCKER_STEP_START)
 		early_wait(request);

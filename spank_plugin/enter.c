@@ -20,11 +20,10 @@ int enter_container(spank_t sp, struct hook *hook, int timeout)
 
 	if (caps_lay_down() || hook->process < 0 || !argv || step_task_index(sp, &index))
 		return -1;
-	hook_keep_channel(hook, index);
 	if (index)
 		trace_end();
 	trace("slurmstepd: from the hook's start to the task's");
-	if (hook_wait(hook, index, timeout, index == 0 ? tell_user : NULL, &plan))
+	if (hook_wait(hook, timeout, index == 0 ? tell_user : NULL, &plan))
 		return -1;
 	trace("task: waited for the plan");
 	command = argv[0];	/* the launcher may come in its place */
@@ -50,8 +49,7 @@ int stay_native(spank_t sp, struct hook *hook, int timeout)
 
 	if (hook->process < 0 || step_task_index(sp, &index))
 		return -1;
-	hook_keep_channel(hook, index);
-	rc = hook_wait(hook, index, timeout, index == 0 ? tell_user : NULL, &plan);
+	rc = hook_wait(hook, timeout, index == 0 ? tell_user : NULL, &plan);
 	plan_free(&plan);
 	return rc;
 }

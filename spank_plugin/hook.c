@@ -24,71 +24,38 @@ enum {
 	END_PATIENCE = 5000,		/* milliseconds for a hook to undo */
 };
 
-static void close_all(int *fds, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-	free(fds);
-}
-
-/* Our ends and the hook's; both arrays are new, -1 where a pair is missing. */
-static int make_channels(size_t count, int **ours, int **theirs)
-{
-	*ours = malloc(count * sizeof(**ours));
-	*theirs = malloc(count * sizeof(**theirs));
-	for (size_t i = 0; *ours && i < count; i++)
-		(*ours)[i] = -1;
-	for (size_t i = 0; *theirs && i < count; i++)
-		(*theirs)[i] = -1;
-	if (!*ours || !*theirs)
-		return -1;
-	for (size_t i = 0; i < count; i++) {
-		int pair[2];
-
-		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-			return -1;
-		(*ours)[i] = pair[0];
-		(*theirs)[i] = pair[1];
-	}
-	return 0;
-}
-
 static int start_child(const struct hook_config *config, struct step_request *request,
-		       int *channels, size_t count, int errors)
+		       int queue, size_t count, int errors)
 {
 	pid_t parent = getpid(), child = fork();
 
 	if (child == 0)
-		hook_child(config, request, parent, channels, count, errors);
+		hook_child(config, request, parent, queue, count, errors);
 	if (child < 0)
 		return -1;
 	return (int)syscall(SYS_pidfd_open, child, 0);
 }
 
+/*
+ * slurmstepd gets four descriptors, whatever the number of tasks: where its table of
+ * them has to grow, it waits for some milliseconds (synchronize_rcu() in
+ * expand_fdtable() of the kernel's fs/file.c).
+ */
 int hook_start(const struct hook_config *config, struct step_request *request,
 	       size_t count, struct hook *hook)
 {
-	int *ours = NULL, *theirs = NULL, errors[2] = { -1, -1 };
+	int queue[2] = { -1, -1 }, errors[2] = { -1, -1 };
 
-	if (make_channels(count, &ours, &theirs) || pipe2(errors, O_CLOEXEC) ||
-	    fcntl(errors[0], F_SETFL, O_NONBLOCK) ||
-	    fcntl(errors[1], F_SETFL, O_NONBLOCK)) {
-		say("the set-up of the container cannot be started: %m");
-		close_all(ours, ours ? count : 0);
-		close_all(theirs, theirs ? count : 0);
-		return -1;
-	}
-	*hook = (struct hook) {
-		.process = start_child(config, request, theirs, count, errors[1]),
-		.errors = errors[0],
-		.channels = ours,
-		.channel_count = count,
-	};
-	close_all(theirs, count);
-	close(errors[1]);
+	*hook = (struct hook) HOOK_NONE;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, queue) == 0 &&
+	    pipe2(errors, O_CLOEXEC | O_NONBLOCK) == 0)
+		hook->process = start_child(config, request, queue[1], count, errors[1]);
 	if (hook->process < 0)
 		say("the set-up of the container cannot be started: %m");
+	hook->queue = queue[0];
+	hook->errors = errors[0];
+	descriptor_close(&queue[1]);
+	descriptor_close(&errors[1]);
 	return hook->process < 0 ? -1 : 0;
 }
 
@@ -111,21 +78,6 @@ static void log_errors(int errors)
 	while ((line = strsep(&rest, "\n")))
 		if (*line)
 			slurm_info("socker: hook: %s", line);
-}
-
-void hook_close_channel(struct hook *hook, size_t index)
-{
-	if (index < hook->channel_count && hook->channels[index] >= 0) {
-		close(hook->channels[index]);
-		hook->channels[index] = -1;
-	}
-}
-
-void hook_keep_channel(struct hook *hook, size_t index)
-{
-	for (size_t i = 0; i < hook->channel_count; i++)
-		if (i != index)
-			hook_close_channel(hook, i);
 }
 
 static bool ended_within(int process, int milliseconds)
@@ -151,12 +103,11 @@ void hook_end(struct hook *hook)
 			waitid(P_PIDFD, (id_t)hook->process, &(siginfo_t) { 0 }, WEXITED);
 		else
 			slurm_error("socker: a hook does not end");
-		close(hook->process);
+		descriptor_close(&hook->process);
 	}
-	if (hook->errors >= 0) {
+	if (hook->errors >= 0)
 		log_errors(hook->errors);
-		close(hook->errors);
-	}
-	close_all(hook->channels, hook->channel_count);
-	*hook = (struct hook) HOOK_NONE;
+	descriptor_close(&hook->errors);
+	descriptor_close(&hook->queue);
+	descriptor_close(&hook->channel);
 }

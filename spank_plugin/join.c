@@ -8,8 +8,10 @@
  *   task_init (the user)         caps_lay_down(), then join_container():
  *      1. clone the mount sources, with the user's own rights
  *      2. enter the container's mount namespace and take a private copy of it
- *      3. attach the clones at their targets
- *      4. read-only root, no capability, no_new_privs, working directory
+ *      3. attach the clones at their targets; read-only root
+ *         (1 to 3 once a step: the other tasks enter what the first has made, share.c)
+ *      4. the step's other namespaces
+ *      5. no capability, no_new_privs, working directory
  *
  * Capabilities (caps.c) are permitted all along and effective only around the
  * calls that need them; CAP_DAC_OVERRIDE for none but look-ups and new mount
@@ -97,23 +99,28 @@ static int mount_all(const struct plan *plan, int root)
 	return plan->read_only_root ? set_root(root, 0, MOUNT_ATTR_RDONLY, 0) : 0;
 }
 
-int join_container(const struct plan *plan, const char **workdir)
+static int make_namespace(const struct plan *plan)
 {
 	int root, rc;
 
 	if (mounts_clone_sources(plan))
 		return -1;
 	trace("task: sources of mounts");
-	if (enter_others(plan))
-		return -1;
 	root = enter_namespace(plan->namespaces[NS_MOUNT]);
 	if (root < 0)
 		return -1;
 	trace("task: entered the container");
 	rc = mount_all(plan, root);
 	close(root);
+	return rc;
+}
+
+int join_container(const struct plan *plan, const char **workdir)
+{
+	if (share_mounts(plan, make_namespace))
+		return -1;
 	trace("task: mounts");
-	if (rc || caps_drop_all())
+	if (enter_others(plan) || caps_drop_all())
 		return -1;
 	trace("task: rights laid down");
 	return enter_workdir(plan, workdir);

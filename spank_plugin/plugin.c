@@ -157,6 +157,7 @@ int slurm_spank_user_init(spank_t sp, int ac, char **av)
 		if (protect_restore(sp))
 			options_show_stages();
 		start_hook(sp, ac, av, SOCKER_STEP_START);
+		share_begin(task_count);
 		return 0;
 	}
 	asked = native_is_checked(ac, av);
@@ -188,12 +189,14 @@ int slurm_spank_task_init(spank_t sp, int ac, char **av)
 /* Slurm calls it in the extern step, too, which has no user_init. */
 int slurm_spank_task_post_fork(spank_t sp, int ac, char **av)
 {
-	size_t index;
+	static size_t tasks_forked;
 
 	if (step_is_extern(sp))
 		begin_early(sp, ac, av);
-	if ((wanted || asked) && step_task_index(sp, &index) == 0)
-		hook_close_channel(&hook, index);
+	if ((wanted || asked) && ++tasks_forked == task_count) {
+		hook_close_queue(&hook);
+		share_end();
+	}
 	return 0;
 }
 
@@ -214,7 +217,7 @@ static void run_step_end(spank_t sp)
 		return;
 	request.options = options_collect();
 	if (request.options && start(&request, SOCKER_STEP_END, 1) == 0)
-		hook_wait(&hook, 0, config.timeout, tell_step, &none);
+		hook_wait(&hook, config.timeout, tell_step, &none);
 	hook_end(&hook);
 	plan_free(&none);
 }
@@ -270,7 +273,7 @@ int slurm_spank_job_epilog(spank_t sp, int ac, char **av)
 	if (job_end(&request) == 0)
 		return 0;
 	if (start(&request, SOCKER_JOB_EPILOG, 1) ||
-	    hook_wait(&hook, 0, config.timeout, tell_log, &none))
+	    hook_wait(&hook, config.timeout, tell_log, &none))
 		slurm_error("socker: epilog of job %u failed: containers of it "
 			    "may be left", request.job_id);
 	hook_end(&hook);

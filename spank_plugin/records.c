@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -91,37 +90,11 @@ static int take_record(struct reader *reader, const char *record, size_t size, i
 	return 0;
 }
 
-/* One packet, with the descriptor that may come along.  0 at the end. */
-static ssize_t receive(int channel, char *buffer, size_t size, int *fd)
-{
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec part = { .iov_base = buffer, .iov_len = size };
-	struct msghdr message = {
-		.msg_iov = &part, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-	ssize_t got = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
-	struct cmsghdr *header = got >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
-
-	*fd = -1;
-	if (header && header->cmsg_level == SOL_SOCKET &&
-	    header->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(header), sizeof(*fd));
-	if (got > 0 && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
-		errno = EMSGSIZE;
-		return -1;
-	}
-	return got;
-}
-
 /* 1: more may come, 0: the hook closed its end, -1: a record is wrong. */
 static int read_record(struct reader *reader, int channel)
 {
 	int fd;
-	ssize_t got = receive(channel, reader->buffer, RECORD_MAX, &fd);
+	ssize_t got = packet_receive(channel, reader->buffer, RECORD_MAX, 0, &fd);
 
 	if (got < 0 && errno == EINTR)
 		return 1;
@@ -136,13 +109,13 @@ static int read_record(struct reader *reader, int channel)
 	return -1;
 }
 
-/* 0 when the hook said its last, -1 after a fault (which is told) or the deadline. */
-static int read_until_end(struct reader *reader, int channel)
+/* 0 when there is something to read, or the hook's end; -1 after the deadline (told). */
+static int await(const struct reader *reader, int fd)
 {
-	while (!reader->plan->complete) {
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+
+	while (!ready.revents) {
 		long long left = reader->deadline - now_ms();
-		struct pollfd ready = { .fd = channel, .events = POLLIN };
-		int rc;
 
 		if (left <= 0) {
 			tell(reader, "the set-up of the container did not finish in "
@@ -152,17 +125,47 @@ static int read_until_end(struct reader *reader, int channel)
 		}
 		if (poll(&ready, 1, left > 1000 ? 1000 : (int)left) < 0 && errno != EINTR)
 			return -1;
-		if (!ready.revents)
-			continue;
-		rc = read_record(reader, channel);
+	}
+	return 0;
+}
+
+void hook_close_queue(struct hook *hook)
+{
+	descriptor_close(&hook->queue);
+}
+
+/* One of those that the hook's child has sent, unless it has ended; -1 after the deadline. */
+static int take_channel(const struct reader *reader, struct hook *hook)
+{
+	char record;
+
+	if (hook->channel >= 0 || hook->queue < 0)
+		return 0;
+	if (await(reader, hook->queue))
+		return -1;
+	while (packet_receive(hook->queue, &record, sizeof(record), 0, &hook->channel) < 0 &&
+	       errno == EINTR)
+		;
+	hook_close_queue(hook);
+	return 0;
+}
+
+/* 0 when the hook said its last, -1 after a fault (which is told) or the deadline. */
+static int read_until_end(struct reader *reader, int channel)
+{
+	while (!reader->plan->complete) {
+		int rc = await(reader, channel);
+
+		if (rc == 0)
+			rc = read_record(reader, channel);
 		if (rc <= 0)
 			return rc;
 	}
 	return 0;
 }
 
-int hook_wait(struct hook *hook, size_t index, int timeout,
-	      void (*show)(const char *text), struct plan *plan)
+int hook_wait(struct hook *hook, int timeout, void (*show)(const char *text),
+	      struct plan *plan)
 {
 	struct reader reader = {
 		.plan = plan,
@@ -170,10 +173,10 @@ int hook_wait(struct hook *hook, size_t index, int timeout,
 		.deadline = now_ms() + timeout * 1000LL,
 		.buffer = malloc(RECORD_MAX + 1),
 	};
-	int rc = -1;
+	int rc = reader.buffer ? take_channel(&reader, hook) : -1;
 
-	if (reader.buffer && index < hook->channel_count)
-		rc = read_until_end(&reader, hook->channels[index]);
+	if (rc == 0 && hook->channel >= 0)
+		rc = read_until_end(&reader, hook->channel);
 	free(reader.buffer);
 	if (plan->complete && !plan->failure)
 		return 0;

@@ -75,32 +75,12 @@ static int open_namespace(const char *recorded)
 
 /* --- records for the tasks --------------------------------------------------------- */
 
-static ssize_t send_one(int channel, const char *record, size_t size, int namespace)
-{
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec part = { .iov_base = (char *)record, .iov_len = size };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-
-	if (namespace >= 0) {
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &namespace, sizeof(namespace));
-	}
-	return sendmsg(channel, &message, MSG_NOSIGNAL);
-}
-
 /* To each task; one that has ended, or that its user has stopped, is left out. */
 static int broadcast(struct player *player, const char *record, size_t size, int namespace)
 {
 	for (int i = 0; i < player->request->channel_count; i++) {
 		if (player->tasks[i] < 0 ||
-		    send_one(player->tasks[i], record, size, namespace) == (ssize_t)size)
+		    packet_send(player->tasks[i], record, size, namespace) == (ssize_t)size)
 			continue;
 		player->tasks[i] = -1;	/* open still: Python may be next */
 		player->tasks_left--;

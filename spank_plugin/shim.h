@@ -109,14 +109,25 @@ bool native_is_checked(int ac, char **av);
 int hook_config_parse(struct hook_config *config, int ac, char **av);
 void hook_config_free(struct hook_config *config);
 
-/* child.c: that process */
+/* child.c: that process; it puts count channels into the queue */
 
 _Noreturn void hook_child(const struct hook_config *config, struct step_request *request,
-			  pid_t parent, int *channels, size_t count, int errors);
+			  pid_t parent, int queue, size_t count, int errors);
 
 /* read.c: how much there was, up to size */
 
 size_t read_all(int fd, char *buffer, size_t size);
+
+/* descriptors.c: fd is -1 where none goes or came along; too large a packet: -1, EMSGSIZE */
+
+void descriptor_close(int *fd);
+ssize_t packet_send(int socket, const void *data, size_t size, int fd);
+ssize_t packet_receive(int socket, void *buffer, size_t size, int flags, int *fd);
+
+/* share.c: in slurmstepd, before the tasks are forked, and when they are */
+
+void share_begin(size_t tasks);
+void share_end(void);
 
 /* leave.c */
 
@@ -125,31 +136,30 @@ void leave_job(void);
 
 /* hook.c: one hook in a child; records.c: what it says */
 
-/* A hook that was started, and the tasks' ends of its channels. */
+/* A hook that was started, and what it says. */
 struct hook {
 	int process;		/* pidfd: slurmstepd may reap the child itself */
 	int errors;		/* what it prints: Python's own last words */
-	int *channels;
-	size_t channel_count;
+	int queue;		/* where the channels are, one for each task to take */
+	int channel;		/* the one that this process has taken */
 };
 
 #define HOOK_LONGEST_TIMEOUT (24 * 3600)
-#define HOOK_NONE { .process = -1, .errors = -1 }
+#define HOOK_NONE { .process = -1, .errors = -1, .queue = -1, .channel = -1 }
 
 int hook_start(const struct hook_config *config, struct step_request *request,
-	       size_t channel_count, struct hook *hook);
+	       size_t count, struct hook *hook);
 /*
- * Reads channel `index` until the hook succeeded or failed.  tell shows a line
- * to whom it concerns; NULL: somebody else does.
+ * Takes a channel and reads it until the hook succeeded or failed.  tell shows a
+ * line to whom it concerns; NULL: somebody else does.
  */
-int hook_wait(struct hook *hook, size_t index, int timeout,
-	      void (*tell)(const char *text), struct plan *plan);
+int hook_wait(struct hook *hook, int timeout, void (*tell)(const char *text),
+	      struct plan *plan);
 /*
- * A channel belongs to one task: it closes the others, and slurmstepd each once
- * its task is forked, so that the hook notices a task that has ended.
+ * slurmstepd once all tasks are forked, and each task that has its channel: so the
+ * hook notices when there is no task any more.
  */
-void hook_keep_channel(struct hook *hook, size_t index);
-void hook_close_channel(struct hook *hook, size_t index);
+void hook_close_queue(struct hook *hook);
 /* Ends a hook that still runs, and forgets it. */
 void hook_end(struct hook *hook);
 

@@ -35,6 +35,9 @@ int caps_raise(uint64_t effective);
 int caps_drop_all(void);
 int caps_forget(void);
 
+/* share.c: enters what another task of the step has made, or makes it */
+int share_mounts(const struct plan *plan, int (*make)(const struct plan *plan));
+
 /* syscalls.c: those without a wrapper in every libc */
 int sys_openat2(int dir, const char *path, uint64_t flags, uint64_t resolve);
 int sys_open_tree(int dir, const char *path, unsigned flags);

@@ -37,7 +37,7 @@ TARGETS = {
     "mountinfo": ("targets.c", "syscalls.c", "paths.c", "caps.c"),
 }
 CONTRACT = (
-    "plan.c", "records.c", "args.c", "inside.c", "step.c", "submit_check.c",
+    "plan.c", "records.c", "descriptors.c", "args.c", "inside.c", "step.c", "submit_check.c",
     "digest.c", "submit_directory.c", "syscalls.c", "checked.c", "asked.c", "trace.c",
     "targets.c", "caps.c", "adopt.c", "early.c", "read.c",
 )  # fmt: skip

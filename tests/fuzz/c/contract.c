@@ -86,9 +86,8 @@ int contract_read_plan(int channel, unsigned char *into, int size)
 	int rc;
 
 	told[0] = '\0';
-	hook.channels = &channel;
-	hook.channel_count = 1;
-	rc = hook_wait(&hook, 0, 5, tell_us, &plan);
+	hook.channel = channel;
+	rc = hook_wait(&hook, 5, tell_us, &plan);
 	if (!rc)
 		put_plan(&output, &plan);
 	plan_free(&plan);

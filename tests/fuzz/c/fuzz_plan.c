@@ -13,8 +13,9 @@
 
 static ssize_t receive_packet(int channel, struct msghdr *message, int flags);
 #define recvmsg receive_packet
-#include "../../../spank_plugin/records.c"
+#include "../../../spank_plugin/descriptors.c"
 #undef recvmsg
+#include "../../../spank_plugin/records.c"
 
 #include "fuzz.h"
 
@@ -133,9 +134,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		readable = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	lowest = lowest_descriptor();
 	incoming = (struct records) { .at = data, .end = data + size };
-	hook.channels = &readable;
-	hook.channel_count = 1;
-	success = hook_wait(&hook, 0, 60, ignore, &plan) == 0;
+	hook.channel = readable;
+	success = hook_wait(&hook, 60, ignore, &plan) == 0;
 	REQUIRE(!success || is_success(data, size));
 	if (success)
 		check_plan(&plan);

@@ -101,6 +101,19 @@ def test_sites_epilog_runs_on_the_node(alice, site, script):
     assert (alice.home / "said-epilog").read_text() == f"alice {ON_THE_NODE}\n"
 
 
+def test_a_task_that_cannot_join_leaves_it_to_the_next(alice, site):
+    """The others have failed at a mount's source when the last task makes it."""
+    site(TaskProlog='[ "$SLURM_LOCALID" = 3 ] || exit 0\nsleep 2; mkdir /tmp/socker-later')
+    mount = "--container-mounts=/tmp/socker-later:/mnt"
+    task = ("sh", "-c", "echo $SLURM_LOCALID")
+    try:
+        result = alice.srun("-N1", "-n4", "--overcommit", IMAGE, mount, *task)
+    finally:
+        read("rm", "-r", "/tmp/socker-later")
+    assert (result.lines, result.status) == (["3"], 1), result
+    assert result.stderr.count("no such file or directory on this node") == 3
+
+
 # --- the user's ---------------------------------------------------------------
 
 

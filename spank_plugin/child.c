@@ -73,7 +73,7 @@ static int arrange_descriptors(int queue, int errors)
  */
 static int *make_channels(int queue, size_t count)
 {
-	int *channels = calloc(count, sizeof(*channels)), pair[2];
+	int *channels = calloc(count + 1, sizeof(*channels)), pair[2];
 	int room = (int)count * ROOM_OF_A_CHANNEL;
 
 	if (!channels)

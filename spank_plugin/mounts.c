@@ -38,13 +38,15 @@ static int check_source(struct mount_entry *mount, int source)
 	if (fstat(source, &status))
 		return -1;
 	mount->is_dir = S_ISDIR(status.st_mode);
+	mount->is_own = sys_is_of_a_process(source);
 	/* A directory is of use to who may pass through it, a file to readers. */
 	return (int)syscall(SYS_faccessat2, source, "",
 			    mount->is_dir ? X_OK : R_OK, AT_EMPTY_PATH | AT_EACCESS);
 }
 
-static int refuse_source(const struct mount_entry *mount)
+static int refuse_source(struct mount_entry *mount)
 {
+	mount->is_own = true;
 	if (has(mount, 'o') && (errno == ENOENT || errno == EACCES ||
 				(errno == ELOOP && has(mount, 'l'))))
 		return 0;
@@ -227,6 +229,13 @@ static int attach_at(struct mount_entry *mount, int target)
 	return 0;
 }
 
+/* By a link; what covers the root is the root only for who enters later (setns(2)). */
+static int refuse_root(const struct mount_entry *mount)
+{
+	return fail("mount %s: the target %s is the container's root: choose another",
+		    name_of(mount), mount->target);
+}
+
 static int attach(const struct plan *plan, int root, struct mount_entry *mount)
 {
 	bool as_dir = has(mount, 'D') || (mount->is_dir && !has(mount, 'F'));
@@ -236,7 +245,9 @@ static int attach(const struct plan *plan, int root, struct mount_entry *mount)
 	if (target < 0)
 		return fail("mount %s: the target %s cannot be made in the "
 			    "container: %m", name_of(mount), mount->target);
-	if (has(mount, 'c') && paths_check_target(plan, mount, target))
+	if (sys_same_place(target, root))
+		rc = has(mount, 'o') ? 0 : refuse_root(mount);
+	else if (has(mount, 'c') && paths_check_target(plan, mount, target))
 		rc = has(mount, 'o') ? 0 : -1;
 	else
 		rc = attach_at(mount, target);

@@ -127,7 +127,7 @@ static void start_hook(spank_t sp, int ac, char **av, enum socker_hook kind)
 	}
 	request.options = options_collect();
 	if (request.options)
-		start(&request, kind, task_count);
+		start(&request, kind, kind == SOCKER_JOB_START ? 0 : task_count);
 	else
 		say("no memory for the step's options");
 }
@@ -139,6 +139,7 @@ static void begin_early(spank_t sp, int ac, char **av)
 
 	if (getpid() == loaded_in && step_fill_job(sp, &request) == 0 && early_take(&request))
 		start_hook(sp, ac, av, SOCKER_JOB_START);
+	hook_close_queue(&hook);	/* nobody waits for what it says */
 	early_let_go();		/* the hook holds it now */
 }
 

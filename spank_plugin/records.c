@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -137,15 +138,20 @@ void hook_close_queue(struct hook *hook)
 /* One of those that the hook's child has sent, unless it has ended; -1 after the deadline. */
 static int take_channel(const struct reader *reader, struct hook *hook)
 {
+	ssize_t got = -1;
 	char record;
 
 	if (hook->channel >= 0 || hook->queue < 0)
 		return 0;
-	if (await(reader, hook->queue))
-		return -1;
-	while (packet_receive(hook->queue, &record, sizeof(record), 0, &hook->channel) < 0 &&
-	       errno == EINTR)
-		;
+	while (got < 0) {
+		if (await(reader, hook->queue))
+			return -1;
+		/* Another task may have been faster. */
+		got = packet_receive(hook->queue, &record, sizeof(record), MSG_DONTWAIT,
+				     &hook->channel);
+		if (got < 0 && errno != EAGAIN && errno != EINTR)
+			break;
+	}
 	hook_close_queue(hook);
 	return 0;
 }

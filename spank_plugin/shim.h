@@ -51,6 +51,7 @@ struct mount_entry {
 	const char *target;
 	int tree;		/* detached clone of source; -1 when skipped */
 	bool is_dir;
+	bool is_own;		/* another task may find something else at its source */
 };
 
 /* What to tell the user if the needle is in the command's file, and Slurm's MPI is this. */

@@ -4,11 +4,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 
 #include "task.h"
+
+enum { PROC_ROOT = 1 };	/* inode of /proc itself */
 
 #ifndef STATX_MNT_ID
 #define STATX_MNT_ID 0x1000
@@ -46,4 +50,21 @@ bool sys_same_mount(int one, int other)
 	       !statx(other, "", AT_EMPTY_PATH, STATX_MNT_ID, &b) &&
 	       (a.stx_mask & b.stx_mask & STATX_MNT_ID) &&
 	       a.stx_mnt_id == b.stx_mnt_id;
+}
+
+bool sys_same_place(int one, int other)
+{
+	struct stat a, b;
+
+	return sys_same_mount(one, other) && !fstat(one, &a) && !fstat(other, &b) &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+bool sys_is_of_a_process(int fd)
+{
+	struct stat status;
+	struct statfs system;
+
+	return fstat(fd, &status) || fstatfs(fd, &system) ||
+	       (system.f_type == PROC_SUPER_MAGIC && status.st_ino != PROC_ROOT);
 }

@@ -44,6 +44,9 @@ int sys_open_tree(int dir, const char *path, unsigned flags);
 int sys_move_mount(int tree, int target);
 int sys_mount_setattr(int fd, unsigned flags, struct mount_attr *attr);
 bool sys_same_mount(int one, int other);
+bool sys_same_place(int one, int other);	/* the same file of the same mount */
+/* Below /proc; at /proc/self each process that looks finds another. */
+bool sys_is_of_a_process(int fd);
 
 /* targets.c: paths inside the container; 0 or a descriptor, or -1 with errno */
 int target_find_or_make(int root, const char *path, bool is_dir);

@@ -69,5 +69,28 @@ def test_each_task_says_why_it_cannot_join(alice):
     assert result.stderr.count("mount /nowhere: no such file or directory on this node") == 3
 
 
+def test_a_target_that_is_the_root_by_a_link(alice):
+    """Who enters a namespace gets what covers its root for the root; who made it does not."""
+    (alice.home / "covers").mkdir()
+    (alice.home / "covers/root").symlink_to("/")
+    (alice.home / "covers/above").symlink_to("..")
+    try:
+        for target in ("/mnt/root", "/mnt/above"):
+            mounts = f"--container-mounts={alice.home}/covers:/mnt,/tmp:{target}"
+            result = alice.srun("-N1", "-n3", "--overcommit", IMAGE, mounts, "ls", "/")
+            assert (result.stdout, result.status) == ("", 1)
+            assert result.stderr.count("is the container's root") == 3
+    finally:
+        read("rm", "-r", str(alice.home / "covers"))
+
+
+def test_sources_below_proc_are_each_tasks_own(alice):
+    mounts = ("--container-mounts=/proc/self/stat:/mnt/stat",)
+    result = alice.srun(
+        "-N1", "-n3", "--overcommit", IMAGE, *mounts, "sh", "-c", "cut -d' ' -f1 /mnt/stat; echo $$"
+    )
+    assert len(result.lines) == 6 and len(set(result.lines)) == 3, result
+
+
 def test_very_many_tasks(alice):
     assert len(namespaces(alice, MANY)) == 1

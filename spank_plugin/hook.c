@@ -37,7 +37,7 @@ static int start_child(const struct hook_config *config, struct step_request *re
 }
 
 /*
- * slurmstepd gets four descriptors, whatever the number of tasks: where its table of
+ * slurmstepd gets few descriptors, whatever the number of tasks: where its table of
  * them has to grow, it waits for some milliseconds (synchronize_rcu() in
  * expand_fdtable() of the kernel's fs/file.c).
  */

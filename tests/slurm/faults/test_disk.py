@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+import time
 
 import images
 import pytest
@@ -46,8 +47,11 @@ def small_run():
     """small_run(options): another, smaller file system in the place of /run/socker."""
 
     def unmount() -> None:
+        end = time.monotonic() + 10  # the end of a step or job may be at work there
         while STATE.is_mount():
-            subprocess.run(["umount", STATE], check=True)
+            if subprocess.run(["umount", STATE]).returncode and time.monotonic() > end:
+                raise TimeoutError(f"{STATE} is in use")
+            time.sleep(0.02)
 
     def mount(options: str) -> None:
         unmount()

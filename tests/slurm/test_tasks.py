@@ -34,15 +34,15 @@ def test_one_namespace_a_step_with_things_of_its_own(alice, options):
 
 
 def test_all_tasks_have_the_mounts(alice):
-    look = "stat -c %i /mnt/work; echo said > /mnt/work/said-$SLURM_PROCID && pwd"
+    look = "stat -c %i /mnt/shared; echo said > /mnt/shared/said-$SLURM_PROCID && pwd"
     (alice.home / "shared").mkdir()
     shutil.chown(alice.home / "shared", "alice")
     try:
-        mount = f"--container-mounts={alice.home}/shared:/mnt/work"
-        place = "--container-workdir=/mnt/work"
+        mount = f"--container-mounts={alice.home}/shared:/mnt/shared"
+        place = "--container-workdir=/mnt/shared"
         result = alice.srun("-N1", "-n4", "--overcommit", IMAGE, mount, place, "sh", "-c", look)
         inode = (alice.home / "shared").stat().st_ino
-        assert sorted(result.lines) == sorted([str(inode), "/mnt/work"] * 4), result
+        assert sorted(result.lines) == sorted([str(inode), "/mnt/shared"] * 4), result
         said = sorted(file.name for file in (alice.home / "shared").iterdir())
         assert said == [f"said-{task}" for task in range(4)]
     finally:

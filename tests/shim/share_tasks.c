@@ -6,6 +6,7 @@
  *   stop    it stops first      kill    it is killed
  *   own     what it made is for itself alone
  *   cover   another mount lies on its root
+ *   apart   it makes one, and has come with a view of the node of its own
  *
  * Prints for each what it did, and its namespace and root at the end.
  */
@@ -49,9 +50,12 @@ static _Noreturn void task(int index)
 {
 	struct mount_entry mount = { .flags = "", .tree = -1 };
 	struct plan plan = { .mounts = &mount, .mount_count = 1 };
-	int proc = open("/proc/self", O_PATH), rc = share_mounts(&plan, make);
 	struct stat namespace = { 0 }, root = { 0 };
+	int proc = open("/proc/self", O_PATH), rc;
 
+	if (!strcmp(order, "apart") && unshare(CLONE_NEWNS))
+		_exit(2);
+	rc = share_mounts(&plan, make);
 	fstatat(proc, "ns/mnt", &namespace, 0);
 	stat("/", &root);
 	printf("%d %s %s %lu %lu:%lu\n", index, made ? "made" : "entered",

@@ -70,6 +70,13 @@ def test_each_makes_its_own(share, first):
     assert (0 in tasks) == (first != "stop")
 
 
+def test_who_sees_another_node_makes_its_own(share):
+    """As when another plugin has given each task a namespace."""
+    tasks = share("make", "apart", "make")
+    assert [tasks[index].did for index in range(3)] == ["made", "made", "entered"]
+    assert tasks[0].namespace == tasks[2].namespace != tasks[1].namespace
+
+
 def test_a_root_that_another_mount_covers_is_nobodys(share):
     """setns(2) gives the mount on top, the first task has what lies below."""
     first, *others = share("cover", "make", "make").values()

@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -18,6 +19,7 @@ from stages import StageError, run
 
 CACHE = Path("/var/cache/socker-cluster")
 REGISTRY = "127.0.0.1:5000"
+USED_AT_MOST = 60  # seconds until the containers of a job that has ended are gone
 PATH_ENV = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -119,9 +121,24 @@ def in_engine(reference: str) -> bool:
 
 
 def remove_from_engine(reference: str) -> None:
-    """Let the next job pull it again."""
+    """Let the next job pull it again.
+
+    First wait for the containers of jobs that are ending: of an image in use the engine
+    takes only the name away and keeps the layers, so the next pull would bring nothing.
+    """
     if in_engine(reference):
+        wait_until_unused(reference)
         run("docker", "rmi", "--force", reference)
+
+
+def wait_until_unused(reference: str) -> None:
+    """Raises StageError when a container still uses the image after USED_AT_MOST seconds."""
+    command = ["docker", "ps", "--all", "--quiet", "--filter", f"ancestor={reference}"]
+    end = time.monotonic() + USED_AT_MOST
+    while used_by := subprocess.run(command, capture_output=True, text=True, timeout=60).stdout:
+        if time.monotonic() > end:
+            raise StageError(f"{reference}: in use by {' '.join(used_by.split())}: remove them")
+        time.sleep(0.05)
 
 
 def remove_all_of(repository: str) -> None:

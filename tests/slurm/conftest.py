@@ -70,6 +70,11 @@ class Result:
     def lines(self) -> list[str]:
         return self.stdout.splitlines()
 
+    @property
+    def said(self) -> list[str]:
+        """socker's own lines; where srun's stand between them is a matter of chance."""
+        return [line for line in self.stderr.splitlines() if line.startswith("socker: ")]
+
 
 class User:
     """An ordinary user at the command line of the submit host."""

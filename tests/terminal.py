@@ -51,6 +51,12 @@ class Terminal:
         while words not in self.text:
             assert time.monotonic() < end and self._read(), self.text
 
+    def read_for(self, seconds: float) -> None:
+        """Of a command that writes all the time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self._read():
+            pass
+
     def _read(self) -> bool:
         try:
             self.text += os.read(self.descriptor, 65536).decode(errors="replace")

@@ -120,14 +120,16 @@ def in_engine(reference: str) -> bool:
     return result.returncode == 0 and bool(json.loads(result.stdout))
 
 
-def remove_from_engine(reference: str) -> None:
+def remove_from_engine(reference: str, in_use: bool = False) -> None:
     """Let the next job pull it again.
 
     First wait for the containers of jobs that are ending: of an image in use the engine
     takes only the name away and keeps the layers, so the next pull would bring nothing.
+    `in_use`: just that is wanted.
     """
     if in_engine(reference):
-        wait_until_unused(reference)
+        if not in_use:
+            wait_until_unused(reference)
         run("docker", "rmi", "--force", reference)
 
 
@@ -141,11 +143,11 @@ def wait_until_unused(reference: str) -> None:
         time.sleep(0.05)
 
 
-def remove_all_of(repository: str) -> None:
+def remove_all_of(repository: str, in_use: bool = False) -> None:
     """Every tag and digest of a repository that the engine holds."""
     form = "{{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}"
     command = ["docker", "images", "--digests", "--format", form, repository]
     listed = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
     for name in listed.split():
         if "<none>" not in name:
-            remove_from_engine(name)
+            remove_from_engine(name, in_use)

@@ -39,6 +39,8 @@ LOGS = Path("/var/log/socker-cluster")
 PATIENCE = float(os.environ.get("SOCKER_TEST_PATIENCE", "1"))  # more on an emulated machine
 LONGEST = 150 * PATIENCE  # seconds for a command that a test has started
 CLEAN_WITHIN = 30 * PATIENCE  # seconds for a node to be clean after a job
+# What steps tell of a start that takes longer than two seconds, as one may on a busy machine.
+PROGRESS = tuple(f"socker: {word} " for word in ("pulling", "unpacking", "waiting"))
 
 
 def pytest_configure():
@@ -74,6 +76,11 @@ class Result:
     def said(self) -> list[str]:
         """socker's own lines; where srun's stand between them is a matter of chance."""
         return [line for line in self.stderr.splitlines() if line.startswith("socker: ")]
+
+
+def without_progress(text: str) -> str:
+    """What a step wrote, whether its start took long or not."""
+    return "".join(x for x in text.splitlines(keepends=True) if not x.startswith(PROGRESS))
 
 
 class User:
@@ -134,7 +141,7 @@ class User:
         return output, job.returncode
 
     def script(self, text: str, *argv: str, name: str = "job", env=None) -> Result:
-        """Submit a batch script, wait for its end; stdout is what the job printed."""
+        """Submit a batch script, wait for its end; stdout is what the job printed itself."""
         path = self.home / f"{name}.sh"
         output = self.home / f"{name}.out"
         path.write_text(text)
@@ -142,7 +149,7 @@ class User:
         done = self.run("sbatch", "--wait", f"--output={output}", *argv, str(path), env=env)
         printed = output.read_text(errors="replace") if output.exists() else ""
         print(printed)
-        return Result(done.status, printed, done.stderr)
+        return Result(done.status, without_progress(printed), done.stderr)
 
 
 @pytest.fixture
@@ -248,6 +255,8 @@ def settings() -> Iterator[Path]:
         read("rm", "-rf", str(SETTINGS))
     if not SETTINGS.exists() or SETTINGS.read_text() != before:
         SETTINGS.write_text(before)
+    if SETTINGS.stat().st_mtime > time.time():
+        os.utime(SETTINGS)
     os.chown(SETTINGS, 0, 0)
     SETTINGS.chmod(0o644)
     SETTINGS.parent.chmod(0o755)

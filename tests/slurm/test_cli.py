@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 
-from conftest import BUSYBOX, DEBIAN, SOCKER, read
+from conftest import BUSYBOX, DEBIAN, SOCKER, read, without_progress
 
 from tests.terminal import Terminal
 
@@ -51,7 +51,7 @@ def test_in_an_allocation(alice):
     script = f"{SOCKER} run {BUSYBOX} sh -c 'echo $SLURM_NTASKS $SLURM_NNODES'"
     result = in_job(alice, script, "-N2", "-n4")
     assert result.lines == ["1 1"]
-    assert result.stderr == ""
+    assert without_progress(result.stderr) == ""
 
 
 def test_beside_the_batch_script_and_another_step(alice):
@@ -176,7 +176,7 @@ def test_ps(alice, bob, wait_for):
 
 def test_ps_between_steps_and_behind_a_steps_own_container(alice):
     script = (
-        f"srun true; {SOCKER} ps; srun --container-writable true; {SOCKER} ps --json;"
+        f"srun true; sleep 1; {SOCKER} ps; srun --container-writable true; {SOCKER} ps --json;"
         f"sleep 1; {SOCKER} ps"
     )
     result = in_job(alice, script, "-n1", f"--docker={BUSYBOX}")

@@ -39,11 +39,12 @@ def test_ten_megabytes_go_in_and_out(alice, place):
 
 @IN_OR_OUT
 def test_the_terminal_is_as_large_inside(alice, place):
-    script = "stty size; echo ready; read x; stty size"
+    # srun sends the new size along in its own time.
+    later = "for i in $(seq 100); do [ \"$(stty size)\" = '24 93' ] || break; sleep 0.1; done"
+    script = f"stty size; echo ready; read x; {later}; stty size"
     terminal = on_terminal(alice, place, SOCKER, "run", BUSYBOX, "sh", "-c", script, columns=93)
     terminal.read_until("ready")
     terminal.resize(71)
-    time.sleep(1)  # srun sends the new size along
     terminal.type("x\n")
     assert terminal.end() == 0
     sizes = [line for line in terminal.lines() if line.startswith("24 ")]
@@ -93,8 +94,9 @@ def test_a_signal_to_the_process(alice, number, wait_for):
     for argv in (["srun", "-Q", f"--docker={BUSYBOX}"], [SOCKER, "run", "--", "-Q", BUSYBOX]):
         step = alice.start(*argv, "sh", "-c", script, stdout=-1, stderr=-1, stdin=-1)
         assert step.stdout.readline() == "ready\n"
+        srun = _child_of(step.pid)
         for _ in range(2 if number == signal.SIGINT else 1):  # srun wants it twice in a second
-            os.kill(_child_of(step.pid), number)
+            os.kill(srun, number)
             time.sleep(0.3)
         output, _ = step.communicate(timeout=60)
         statuses.append((step.returncode, output))
@@ -110,10 +112,13 @@ def _child_of(pid: int) -> int:
 
 
 def test_it_becomes_srun_at_once(alice):
-    """Until Python has made room for srun: of one that ends at once, the best of five."""
+    """Until Python has made room for srun: of one that ends at once, the best of five.
+
+    It is 0.2 s; a second would be another Python, or a question to Slurm.
+    """
     seconds = []
     for _ in range(5):
         started = time.monotonic()
         alice.run(SOCKER, "run", BUSYBOX, "true", env={"PATH": "/nonexistent"})
         seconds.append(time.monotonic() - started)
-    assert min(seconds) < 0.3
+    assert min(seconds) < 1

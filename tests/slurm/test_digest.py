@@ -89,7 +89,7 @@ def test_a_tag_that_moves_between_two_steps(alice, moved_tag, go):
     first = job.stdout.readline()
     assert first.startswith("old sha256:")
     moved_tag("new")
-    images.remove_all_of("127.0.0.1:5000/moving")
+    images.remove_all_of("127.0.0.1:5000/moving", in_use=True)
     go()
     assert job.communicate(timeout=90)[0] == first * 2
 
@@ -144,7 +144,7 @@ def test_sruns_in_a_job_have_its_images_digest(alice, moved_tag, go):
     job = alice.start(*command, stdout=-1)
     assert job.stdout.readline() == "old\n"
     moved_tag("new")
-    images.remove_all_of("127.0.0.1:5000/moving")
+    images.remove_all_of("127.0.0.1:5000/moving", in_use=True)
     go()
     assert job.communicate(timeout=60)[0] == "old\n"
 
@@ -160,7 +160,7 @@ def test_commands_inside_an_image_have_its_digest(alice, moved_tag, go, wait_for
     job = alice.start(*command, stdout=-1)
     wait_for(lambda: output.exists() and "old" in output.read_text())
     moved_tag("new")
-    images.remove_all_of("127.0.0.1:5000/moving")
+    images.remove_all_of("127.0.0.1:5000/moving", in_use=True)
     go()
     assert job.wait(90) == 0
     lines = output.read_text().splitlines()
@@ -286,7 +286,7 @@ def test_by_default_in_none(alice):
 
 def test_socker_ps_shows_it(alice):
     job = alice.start("srun", "-Q", f"--docker={BUSYBOX}", "sh", "-c",
-                      "echo $SOCKER_IMAGE_DIGEST; sleep 3", stdout=-1)  # fmt: skip
+                      "echo $SOCKER_IMAGE_DIGEST; sleep 10", stdout=-1)  # fmt: skip
     digest = job.stdout.readline().strip()
     (found,) = json.loads(read(SOCKER, "ps", "--json"))
     assert found["digest"] == digest

@@ -4,11 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import REGISTRY, SOCKER
+from conftest import PROGRESS, REGISTRY, SOCKER
 
 PAGES = sorted((Path(__file__).resolve().parents[2] / "docs/user").glob("*.md"))
 IMAGES = re.compile(r"(?<![\w/.-])(debian:bookworm|busybox:\w+)")
-PROGRESS = ("pulling", "unpacking", "waiting")  # where it takes longer than some seconds
 OF_MPI = {"openmpi:4.1": "openmpi", "mpich:4.0": "mpich"}  # made when an example needs them
 
 
@@ -54,6 +53,6 @@ def test_example(alice, as_here, steps):
         command, expected = as_here(command), as_here(expected)
         result = alice.run("bash", "-c", f"{command.replace('srun ', 'srun -Q ')} 2>&1")
         # stdout and stderr come over two connections: their lines mix in any order.
-        noise = ("srun: error: ", *(f"socker: {word} " for word in PROGRESS))
+        noise = ("srun: error: ", *PROGRESS)
         shown = [line for line in result.lines if not line.startswith(noise)]
         assert sorted(shown) == sorted(expected.splitlines())

@@ -56,8 +56,10 @@ def test_the_first_step_joins_what_runs_already(waiting_job, wait_for):
 def test_the_first_job_after_a_boot(alice):
     """Its early start makes the directory in which `socker ps` looks for the node's part."""
     shutil.rmtree(STATE)
+    (alice.home / "up").unlink(missing_ok=True)
+    script = "srun -Q --overlap sh -c 'touch up; sleep 10' & until test -e up; do sleep 0.1; done;"
     words = ["-Q", f"--docker={BUSYBOX}", "sh", "-c"]
-    found = alice.run("salloc", *words, f"srun -Q --overlap sleep 5 & sleep 3; {SOCKER} ps --json")
+    found = alice.run("salloc", *words, f"{script} {SOCKER} ps --json; rm up; wait")
     (own,) = json.loads(found.stdout)
     assert (own["image"], own["steps"]) == (BUSYBOX, ["0"])
     assert STATE.stat().st_mode & 0o777 == 0o755

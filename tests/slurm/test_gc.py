@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BUSYBOX, SOCKER, STATE, containers, read
+from conftest import BUSYBOX, SOCKER, STATE, containers, read, without_progress
 from test_teardown import pids_of, sleeper
 
 ROOTS = Path("/var/lib/socker")
@@ -246,6 +246,8 @@ def test_an_epilog_that_did_not_come(alice, wait_for):
     alice.run("scancel", job)
     process.communicate(timeout=60)
     wait_for(lambda: not state.exists())
+    told = ("squeue", "-h", "-t", "all", "-j", job, "-o", "%T")
+    wait_for(lambda: read(*told).strip() == "CANCELLED")
     read("cp", "-a", str(kept), str(state))  # as if the epilog had not come
     read("rm", "-rf", str(kept))
     assert of(gc(), state) == ("removed", "Slurm: CANCELLED")
@@ -337,7 +339,8 @@ def test_jobs_start_and_end_while_gc_works(alice):
     ]
     while any(job.poll() is None for job in jobs):
         gc()
-    assert [job.communicate(timeout=5)[1] for job in jobs] == [""] * len(jobs)
+    told = [without_progress(job.communicate(timeout=5)[1]) for job in jobs]
+    assert told == [""] * len(jobs)
     assert [job.returncode for job in jobs] == [0] * len(jobs)
 
 

@@ -156,13 +156,13 @@ def running(alice, wait_for):
     """A task of alice's in a container on n1: its pid."""
     step = alice.start("srun", "-Q", "-wn1", f"--docker={BUSYBOX}", "sleep", "1234")
     yield wait_for(lambda: read("pgrep", "-x", "-f", "/bin/sleep 1234").split())[0]
-    step.terminate()
+    read("scancel", "--user=alice")
     step.wait(timeout=30)
 
 
 def test_the_engines_file_systems_are_gone(alice):
     """Tasks have the node's; what the engine mounted is not below them either."""
-    words = ("sh", "-c", "echo ready; grep -c ' /proc ' /proc/mounts; sleep 3")
+    words = ("sh", "-c", "echo ready; grep -c ' /proc ' /proc/mounts; sleep 10")
     job = alice.start("srun", "-Q", f"--docker={BUSYBOX}", *words, stdout=-1)
     assert [job.stdout.readline() for _ in range(2)] == ["ready\n", "1\n"]
     pid = read("docker", "inspect", "-f", "{{.State.Pid}}", containers()[0]).strip()
@@ -207,7 +207,7 @@ def test_the_image_gives_nothing_through_another_tasks_root(alice, make_image, w
             assert set(result.stdout.split()[1:]) <= {uid}
             assert "ermission denied" in result.stderr
     finally:
-        step.terminate()
+        read("scancel", "--user=alice")
         step.wait(timeout=30)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import BUSYBOX, DEBIAN, LOGS, containers, read
 from test_replay import LOG, SETTLED, allocate, no_python
+from test_teardown import pids_of
 
 
 @pytest.fixture
@@ -77,6 +78,7 @@ def test_an_early_start(alice, settings, wait_for):
 
 def test_a_step_that_was_refused(job, wait_for):
     assert job.step("true", options=(f"--container-image={BUSYBOX}-none",)).status != 0
+    wait_for(lambda: not pids_of("slurmstepd:", f"[{job.number}.0]"))  # Slurm's own race else
     assert ends_without_python(job, wait_for)
 
 

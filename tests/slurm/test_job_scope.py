@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from conftest import BUSYBOX, DEBIAN, containers
+from conftest import BUSYBOX, DEBIAN, containers, without_progress
 from slurm_conf import extra_lines
 
 SHELL = "readlink -f /bin/sh"  # busybox there, dash in Debian
@@ -22,7 +22,7 @@ def test_each_task_of_an_array(alice):
         result = alice.script(script, "--array=0-3", f"--docker={BUSYBOX}", f"--output={folder}/%a")
         assert result.status == 0
         for task in range(4):
-            assert (folder / str(task)).read_text() == f"{task} 4 {IN_BUSYBOX}\n"
+            assert without_progress((folder / str(task)).read_text()) == f"{task} 4 {IN_BUSYBOX}\n"
     finally:
         alice.run("rm", "-r", str(folder))
 

@@ -133,7 +133,7 @@ def test_the_audit_has_the_same_lines(planned, wait_for):
         k: v for k, v in two.items() if k not in own
     }
     assert two["step"] == one["step"] + 1 and two["time"] > one["time"]
-    assert two["seconds"] < one["seconds"]
+    assert 0 <= two["seconds"] < 1
     assert sorted(ends) == numbers
     assert (ends[one["step"]]["status"], ends[two["step"]]["status"]) == (0, 1)
 
@@ -185,12 +185,20 @@ def test_one_that_asks_for_more_needs_python(with_image):
 
 
 @pytest.mark.parametrize("tasks", ["1", "2"])
-def test_in_the_jobs_script(alice, settings, tasks):
+def test_in_the_jobs_script(alice, settings, wait_for, tasks):
     time.sleep(SETTLED)
-    script = f"sleep 3; SOCKER_TRACE=1 srun -Q --overcommit -n{tasks} true"
-    done = alice.run("salloc", "-Q", "-n1", "--mem=300", IMAGE, "sh", "-c", script)
-    assert done.status == 0
-    assert "a recorded plan was replayed" in done.stderr
+    planned = alice.home / "planned"
+    planned.unlink(missing_ok=True)
+    script = "until test -e planned; do sleep 0.1; done;"
+    script += f"SOCKER_TRACE=1 srun -Q --overcommit -n{tasks} true"
+    words = ["salloc", "-Q", "-n1", "--mem=300", IMAGE, "sh", "-c", script]
+    job = alice.start(*words, stderr=-1)
+    wait_for(lambda: list(STATE.glob("n?/*/plan-*")))
+    planned.touch()
+    errors = job.communicate(timeout=60)[1]
+    planned.unlink()
+    assert job.returncode == 0
+    assert "a recorded plan was replayed" in errors
 
 
 # --- what ends a plan -----------------------------------------------------------------
@@ -268,7 +276,7 @@ def test_a_site_without_plans(job, configure):
 
 
 def test_young_settings_make_no_plan(job, settings):
-    os.utime(settings)
+    os.utime(settings, (time.time() + 60,) * 2)
     assert job.step("true").status == 0
     assert not job.plans()
 

@@ -103,7 +103,7 @@ def test_sites_epilog_runs_on_the_node(alice, site, script):
 
 def test_a_task_that_cannot_join_leaves_it_to_the_next(alice, site):
     """The others have failed at a mount's source when the last task makes it."""
-    site(TaskProlog='[ "$SLURM_LOCALID" = 3 ] || exit 0\nsleep 2; mkdir /tmp/socker-later')
+    site(TaskProlog='[ "$SLURM_LOCALID" = 3 ] || exit 0\nsleep 5; mkdir /tmp/socker-later')
     mount = "--container-mounts=/tmp/socker-later:/mnt"
     task = ("sh", "-c", "echo $SLURM_LOCALID")
     try:

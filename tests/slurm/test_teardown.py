@@ -1,5 +1,6 @@
 """Nothing stays behind, whoever is killed.  The fixture clean_nodes is the test."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -23,6 +24,12 @@ def pids_of(name: str, word: str) -> list[int]:
     return found
 
 
+def kill(pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # a helper that has ended since
+            os.kill(pid, signal.SIGKILL)
+
+
 def sleeper(alice, wait_for, *options):
     """A step that runs; its process and the job's id."""
     process = alice.start(
@@ -34,8 +41,7 @@ def sleeper(alice, wait_for, *options):
 
 def test_slurmstepd_killed(alice, wait_for):
     process, job = sleeper(alice, wait_for)
-    for pid in wait_for(lambda: pids_of("slurmstepd:", f"[{job}.0]")):
-        os.kill(pid, signal.SIGKILL)
+    kill(wait_for(lambda: pids_of("slurmstepd:", f"[{job}.0]")))
     alice.run("scancel", job)
     process.communicate(timeout=60)
     wait_for(lambda: not containers(), 60)
@@ -44,8 +50,7 @@ def test_slurmstepd_killed(alice, wait_for):
 
 def test_extern_slurmstepd_killed(alice, wait_for):
     process, job = sleeper(alice, wait_for)
-    for pid in wait_for(lambda: pids_of("slurmstepd:", f"[{job}.extern]")):
-        os.kill(pid, signal.SIGKILL)
+    kill(wait_for(lambda: pids_of("slurmstepd:", f"[{job}.extern]")))
     alice.run("scancel", job)
     process.communicate(timeout=60)
     wait_for(lambda: not containers(), 60)
@@ -77,13 +82,14 @@ def test_a_step_after_the_first_process_died_gets_a_new_one(alice, wait_for):
 
 def test_the_owner_cannot_kill_the_first_process(alice):
     """Else a process of the owner's could take its place; nor its leash, if it has one."""
-    kill = (
-        "for d in /proc/[0-9]*; do read -r name < $d/comm && test $name = pause && echo found "
+    look = (
+        "for d in /proc/[0-9]*; do { read -r name < $d/comm; } 2>/dev/null "
+        '&& test "$name" = pause && echo found '
         "&& kill -KILL ${d#/proc/}; done 2>&1 | sed 's/.*not permitted.*/refused/'"
     )
     step = f"srun -Q --docker={BUSYBOX}"
-    script = f'{step} true; {kill}; {step} sh -c "$0"'
-    result = alice.run("salloc", "-Q", "-n1", "sh", "-c", script, kill)
+    script = f'{step} true; {look}; {step} sh -c "$0"'
+    result = alice.run("salloc", "-Q", "-n1", "sh", "-c", script, look)
     processes = 2 if has_sleeper() else 1
     assert (
         sorted(filter(None, result.lines))
@@ -108,8 +114,7 @@ def test_hook_killed_while_it_works(alice, wait_for):
     """SIGKILL of slurmstepd takes its hook along, the epilog what was made."""
     process = alice.start("srun", "-Q", f"--docker={BUSYBOX}", "echo", "ran", stdout=-1, stderr=-1)
     job = wait_for(lambda: [p.name for p in STATE.glob("n?/*")])[0]
-    for pid in pids_of("slurmstepd:", f"[{job}.0]"):
-        os.kill(pid, signal.SIGKILL)
+    kill(pids_of("slurmstepd:", f"[{job}.0]"))
     alice.run("scancel", job)
     process.communicate(timeout=90)
 

@@ -58,3 +58,4 @@ def test_cancelled_at_random_moments(alice):
     for job in jobs:
         job.terminate()  # an srun that had no job yet when it was cancelled
         job.communicate(timeout=60)
+    alice.run("scancel", "--user=alice")  # runuser kills an srun that takes two seconds to end

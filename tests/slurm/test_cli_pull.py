@@ -75,7 +75,9 @@ def test_a_narrow_terminal_that_is_made_narrower(alice, slow):
     terminal.read_for(1)  # frames of the old width may be on their way
     at = len(terminal.text)
     assert terminal.end() == 0
-    assert max(map(len, terminal.lines(since=at))) <= 50
+    drawn = terminal.lines(since=at)
+    assert any(" MB " in line for line in drawn)
+    assert max(map(len, drawn)) <= 50
 
 
 def test_ctrl_c_ends_it(alice, slow, wait_for):

@@ -109,16 +109,3 @@ def test_a_signal_to_the_process(alice, number, wait_for):
 def _child_of(pid: int) -> int:
     """runuser stays as the parent of what it runs."""
     return int(read("pgrep", "-P", str(pid)).split()[0])
-
-
-def test_it_becomes_srun_at_once(alice):
-    """Until Python has made room for srun: of one that ends at once, the best of five.
-
-    It is 0.2 s; a second would be another Python, or a question to Slurm.
-    """
-    seconds = []
-    for _ in range(5):
-        started = time.monotonic()
-        alice.run(SOCKER, "run", BUSYBOX, "true", env={"PATH": "/nonexistent"})
-        seconds.append(time.monotonic() - started)
-    assert min(seconds) < 1

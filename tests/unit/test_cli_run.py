@@ -1,6 +1,7 @@
 """socker run and pull: the srun command lines that they become."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,28 @@ def test_the_options_with_values_are_those_of_this_hosts_srun():
 
 
 # --- socker run --------------------------------------------------------------------
+
+
+UNTIL_SRUN = """
+import sys
+from pycontrol.cli import main
+sys.argv = ["socker", "run", "debian", "true"]
+try:
+    main()
+except SystemExit:
+    print(*sys.modules)
+"""
+
+
+def test_it_loads_little_before_it_becomes_srun():
+    """Users wait for it: the engine, registries and colours are other commands'."""
+    done = subprocess.run(
+        [sys.executable, "-c", UNTIL_SRUN], cwd=ROOT, env={"PATH": "/nonexistent"},
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert "srun: not in PATH" in done.stderr
+    rare = {"docker", "http.client", "requests", "rich", "ssl", "pycontrol.engine"}
+    assert rare.isdisjoint(done.stdout.split())
 
 
 def argv(words, place=OUTSIDE, **wishes):

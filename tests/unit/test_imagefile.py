@@ -53,13 +53,6 @@ def test_a_path_into_another_namespace(tmp_path, root):
         reader.look(f"{root}{path}")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_what_cannot_be_read(tmp_path):
-    (tmp_path / "x").touch(mode=0)
-    with pytest.raises(UserError, match="the job's user cannot read it"):
-        reader.look(str(tmp_path / "x"))
-
-
 @pytest.mark.parametrize(
     ("content", "form"), [(b"hsqs...", openfile.SQUASHFS), (b"", openfile.ARCHIVE)]
 )

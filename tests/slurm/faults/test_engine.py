@@ -14,7 +14,7 @@ import pytest
 from conftest import BUSYBOX, STATE, containers, read
 
 from faults.conftest import SETTINGS, gc
-from faults.door import ANSWERED, CREATE, LOOK, PULL, SENT, START
+from faults.door import ANSWERED, CREATE, LOOK, PULL, SENT, START, UNSENT
 
 KINDS = {
     "shared": (False, ()),
@@ -135,3 +135,13 @@ def test_a_shim_is_killed(engine, going, wait_for):
     assert step.beside(f"--docker={BUSYBOX}", "echo", "one").lines == ["one"]
     assert containers() != [before]
     assert step.finish() == "survived"
+
+
+def test_an_image_that_is_pruned_before_its_container_is_made(alice, door, make_image, settings):
+    """It is brought again by the same hook."""
+    settings.write_text(f"{SETTINGS}early_start = false\n")  # the step would mend that
+    image = make_image("pruned-now")
+    door.strike_at(CREATE, UNSENT, lambda pid: images.remove_from_engine(image))
+    assert alice.srun(f"--docker={image}", "echo", "ran").lines == ["ran"]
+    assert door.struck.is_set()
+    assert images.in_engine(image)
